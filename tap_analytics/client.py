@@ -1,0 +1,344 @@
+"""What every stream shares: session, authentication, retries, errors, incremental filter."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC
+from functools import cached_property
+from http import HTTPStatus
+from importlib.metadata import version
+from importlib.resources import files
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import requests
+from requests.auth import HTTPBasicAuth
+from singer_sdk import RESTStream
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.schema.source import SchemaDirectory, StreamSchema
+
+from tap_analytics import schemas
+from tap_analytics._compat import override
+from tap_analytics.errors import describe, describe_failure, one_line, redact, retry_after
+from tap_analytics.pages import NoListingError, NotJSONError, page_of
+from tap_analytics.pagination import OffsetIgnoredError
+from tap_analytics.timestamps import canonical, earlier
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from backoff.types import Details
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Context, Record
+
+RETRIED_STATUSES = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+
+MAX_RETRY_AFTER = 15 * 60
+"""The longest wait, in seconds, that a server may ask for before that is an error."""
+
+
+class AnalyticsStream(RESTStream[int | None], ABC):
+    """A listing of one of the two APIs.
+
+    Attributes:
+        url_setting: The setting that holds the API's base URL.
+        credential_settings: The settings that the API needs: user name and password of its Basic
+            authentication first, then what else is part of its address.
+    """
+
+    url_setting: ClassVar[str]
+    credential_settings: ClassVar[tuple[str, ...]]
+
+    primary_keys = ("id",)
+    replication_key = "updated_at"
+    schema = StreamSchema(SchemaDirectory(files(schemas)))
+
+    # What comes out of a JSON decoder needs no conforming, and the SDK's would drop fields that
+    # the schema doesn't list.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init__(self, tap: Tap, session: requests.Session) -> None:
+        """Create the stream.
+
+        Args:
+            tap: The tap that it belongs to.
+            session: The session that all streams of its API share.
+        """
+        self._session = session
+        super().__init__(tap)
+        self._timestamp_fields = tuple(
+            name
+            for name, definition in self.schema["properties"].items()
+            if definition.get("format") == "date-time"
+        )
+        self._known_fields = set(self.schema["properties"])
+        self._has_written_schema = False
+        self._has_warned_of_missing_bookmark = False
+
+    # Requests
+
+    @property
+    @override
+    def requests_session(self) -> requests.Session:
+        return self._session
+
+    @property
+    @override
+    def url_base(self) -> str:
+        return str(self.config[self.url_setting]).rstrip("/")
+
+    @property
+    @override
+    def authenticator(self) -> HTTPBasicAuth:
+        user, password, *_ = (str(self.config[name]) for name in self.credential_settings)
+        # RFC 7617 has no default charset; UTF-8 is the one that both sides can tell.
+        return HTTPBasicAuth(user.encode(), password.encode())
+
+    @cached_property
+    @override
+    def user_agent(self) -> str:
+        return str(self.config.get("user_agent") or f"tap-analytics/{version('tap-analytics')}")
+
+    @property
+    @override
+    def timeout(self) -> int:
+        return int(self.config["request_timeout"])
+
+    # Retries
+
+    @override
+    def backoff_max_tries(self) -> int:
+        return int(self.config["max_retries"]) + 1
+
+    @override
+    def backoff_jitter(self, value: float) -> float:
+        return value
+
+    @override
+    def backoff_wait_generator(self) -> Generator[float, Any, None]:
+        """Wait `backoff_factor` seconds, then twice as long each time, or what a server asks.
+
+        Yields:
+            Seconds to wait before the next try.
+        """
+        # The generator is started before there is an error, then sent each one.
+        error = yield 0.0
+        for retry in count():
+            wait = float(self.config["backoff_factor"] * 2**retry)
+            if isinstance(error, RetriableAPIError) and error.response is not None:
+                wait = max(wait, retry_after(error.response))
+            error = yield wait
+
+    @override
+    def backoff_handler(self, details: Details) -> None:
+        self.log(
+            "%s; retry %d of %d in %g s",
+            self._explain(details["exception"]),
+            details["tries"],
+            self.config["max_retries"],
+            details["wait"],
+            level=logging.WARNING,
+        )
+
+    # Responses and errors
+
+    @override
+    def validate_response(self, response: requests.Response) -> None:
+        """Accept a response if it holds a page of a listing.
+
+        Args:
+            response: A response with its body read.
+
+        Raises:
+            RetriableAPIError: If asking again may help.
+            FatalAPIError: If it will not, or only after more than `MAX_RETRY_AFTER`.
+        """
+        status = response.status_code
+        if status in RETRIED_STATUSES:
+            wait = retry_after(response)
+            if wait > MAX_RETRY_AFTER:
+                message = (
+                    f"{describe(response)}; it asks to wait {wait:.0f} s, run the tap again then"
+                )
+                raise FatalAPIError(self._line(message))
+            raise RetriableAPIError(self._line(describe(response)), response)
+        if not response.ok or response.is_redirect:
+            raise FatalAPIError(self._line(describe(response) + self._advice(status)))
+        try:
+            page_of(response)
+        except NotJSONError as error:
+            raise RetriableAPIError(
+                self._line(f"{describe(response)}; {error}"), response
+            ) from error
+        except NoListingError as error:
+            raise FatalAPIError(self._line(f"{describe(response)}; {error}")) from error
+
+    @override
+    def request_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
+        """Read the listing.
+
+        Args:
+            context: The stream's context: the account, where it is listed once per account.
+
+        Yields:
+            The records as the API sent them.
+
+        Raises:
+            FatalAPIError: If the listing can't be read to its end.
+        """
+        try:
+            yield from super().request_records(context)
+        except (requests.RequestException, RetriableAPIError) as error:
+            tries = self.backoff_max_tries()
+            message = f"{self._explain(error)}; tried {tries} time{'s' if tries > 1 else ''}"
+            raise FatalAPIError(message) from error
+        except OffsetIgnoredError as error:
+            raise FatalAPIError(self._line(str(error))) from error
+
+    @override
+    def parse_response(self, response: requests.Response) -> Iterable[Any]:
+        return self._records_of(response)
+
+    def _records_of(self, response: requests.Response) -> list[Any]:
+        page = page_of(response)
+        for position in sorted(page.mended):
+            record = page.records[position]
+            self.log(
+                "Record %s holds text that is not valid Unicode; U+FFFD stands where it was lost",
+                record.get("id") if isinstance(record, dict) else position,
+                level=logging.WARNING,
+            )
+        return page.records
+
+    def _advice(self, status: int) -> str:
+        match status:
+            case HTTPStatus.UNAUTHORIZED:
+                return f"; check {_listed(self.credential_settings[:2])}"
+            case HTTPStatus.FORBIDDEN:
+                names = _listed(self.credential_settings)
+                return f"; check that {names} belong to an account that may read this"
+            case HTTPStatus.NOT_FOUND:
+                names = _listed((self.url_setting, *self.credential_settings[2:]))
+                return f"; check {names}"
+            case _:
+                return ""
+
+    def _explain(self, error: BaseException) -> str:
+        if isinstance(error, RetriableAPIError):
+            return str(error)
+        return self._line(describe_failure(error, self.timeout))
+
+    def _line(self, message: str) -> str:
+        user, password, *_ = (str(self.config[name]) for name in self.credential_settings)
+        return f"{self.name}: {redact(message, (password, f'{user}:{password}'))}"
+
+    # Records
+
+    @override
+    def get_records(self, context: Context | None) -> Iterator[Record]:
+        """Read the records that are due.
+
+        Args:
+            context: The stream's context, as for `request_records`.
+
+        Yields:
+            Records with their timestamps in canonical form. In incremental replication, those
+            from before the bookmark are left out: the APIs have no filter for `updated_at`.
+
+        Raises:
+            FatalAPIError: If the listing can't be read, or a record is not an object with an `id`.
+        """
+        since = self._starting_value(context)
+        has_children = self.has_selected_descendents
+        for position, record in enumerate(self.request_records(context)):
+            self._check(record, position)
+            for name in self._timestamp_fields:
+                if record.get(name) is not None:
+                    record[name] = self._timestamp(record, name)
+            updated_at = record.get(self.replication_key) if self.replication_key else None
+            if since is not None and updated_at is not None and updated_at < since:
+                if has_children:
+                    # Children of an unchanged record may have changed themselves.
+                    self._process_record(record, child_context=context)
+                continue
+            yield record
+
+    def _starting_value(self, context: Context | None) -> str | None:
+        value = canonical(self.get_starting_replication_key_value(context))
+        if value is None:
+            return None
+        value = earlier(value, self.config["lookback_window"])
+        start_date = self.config.get("start_date")
+        return max(value, start_date) if start_date else value
+
+    def _check(self, record: object, position: int) -> None:
+        if not isinstance(record, dict):
+            message = (
+                f"record {position} of the listing is no object: {one_line(repr(record), 100)}"
+            )
+            raise FatalAPIError(self._line(message))
+        if record.get("id") is None:
+            message = f"record {position} of the listing has no `id`; its fields: {_listed(record)}"
+            raise FatalAPIError(self._line(one_line(message)))
+        unknown = record.keys() - self._known_fields
+        if unknown:
+            self._known_fields |= unknown
+            self.log(
+                "Passing on fields that the schema does not list: %s",
+                _listed(sorted(unknown)),
+                level=logging.WARNING,
+            )
+
+    def _timestamp(self, record: Record, name: str) -> str | None:
+        try:
+            return canonical(record[name])
+        except ValueError:
+            self.log(
+                "Record %s: `%s` is no timestamp and becomes null: %s",
+                record["id"],
+                name,
+                one_line(repr(record[name]), 100),
+                level=logging.WARNING,
+            )
+            return None
+
+    # State and messages, where the SDK has no public way to say it
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: Record, *, context: Context | None = None
+    ) -> None:
+        # The SDK's raises for an absent replication key and warns of every null.
+        if self.replication_key and latest_record.get(self.replication_key) is None:
+            if not self._has_warned_of_missing_bookmark:
+                self._has_warned_of_missing_bookmark = True
+                self.log(
+                    "Records without `%s` are extracted in every sync and never move the bookmark; "
+                    "the first one is %s",
+                    self.replication_key,
+                    latest_record["id"],
+                    level=logging.WARNING,
+                )
+            return
+        super()._increment_stream_state(latest_record, context=context)
+
+    @override
+    def _write_schema_message(self) -> None:
+        # The SDK's writes one for each context, and loaders take a new SCHEMA as a reason to
+        # flush what they hold.
+        if not self._has_written_schema:
+            self._has_written_schema = True
+            super()._write_schema_message()
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

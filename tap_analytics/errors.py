@@ -1,0 +1,151 @@
+"""What goes wrong with a request, said in one line that a person can act on."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MAX_BODY = 500
+"""The most characters of a response body that an error shows."""
+
+# Whatever could begin a new line in a log or change what a terminal shows.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def one_line(text: str, limit: int = MAX_BODY) -> str:
+    """Make foreign text fit to be logged: on one line, without control characters, cut to size.
+
+    Args:
+        text: Any text.
+        limit: The most characters to keep.
+
+    Returns:
+        The text, with an ellipsis where it was cut.
+    """
+    line = _CONTROL.sub(" ", text).strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def describe(response: requests.Response) -> str:
+    """Say what a server answered.
+
+    Args:
+        response: A response that is not a page of a listing.
+
+    Returns:
+        Status, path, and the API's own message with its error code and request id (what the
+        vendor's support asks for), or the beginning of the body if it has none.
+    """
+    path = urlsplit(response.url).path
+    reason = one_line(response.reason or _standard_reason(response.status_code), 100)
+    line = f"{response.status_code} {reason} for {path}"
+    details = _api_message(response.content) or one_line(
+        response.content[: 4 * MAX_BODY].decode("utf-8", errors="replace")
+    )
+    return f"{line}: {details}" if details else line
+
+
+def describe_failure(error: BaseException, timeout: float) -> str:
+    """Say why there is no answer.
+
+    Args:
+        error: What the HTTP client raised.
+        timeout: The time limit of the request, in seconds.
+
+    Returns:
+        The host and the reason, without the layers that the client wraps it in.
+    """
+    request = error.request if isinstance(error, requests.RequestException) else None
+    host = urlsplit(request.url or "").netloc if request is not None else "the server"
+    if isinstance(error, requests.Timeout):
+        return f"no answer from {host} within {timeout:g} s"
+    return f"no answer from {host}: {one_line(str(_root(error)))}"
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Take credentials out of a text, also where a server has echoed them.
+
+    Args:
+        text: Any text.
+        secrets: The credentials, as they stand in the settings.
+
+    Returns:
+        The text with `***` for each credential, plain, base64 or URL-encoded.
+    """
+    for secret in sorted({form for s in secrets if s for form in _forms(s)}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def retry_after(response: requests.Response) -> float:
+    """Read the `Retry-After` header.
+
+    Args:
+        response: Any response.
+
+    Returns:
+        The seconds that the server asks to wait, from its number or its HTTP date (RFC 9110,
+        10.2.3), 0 if it asks for none or can't be understood.
+    """
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _root(error: BaseException) -> BaseException:
+    inner = getattr(error, "reason", None)
+    if not isinstance(inner, BaseException):
+        inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
+    return error if inner is None else _root(inner)
+
+
+def _api_message(body: bytes) -> str:
+    """Find the message in an error of either API.
+
+    The creator API answers `{"error": {"message": …, "error_code": …, "request_id": …}}`, the
+    experience API `{"error": …, "message": …}`.
+    """
+    try:
+        payload = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    if not isinstance(payload, dict):
+        return ""
+    error: dict[str, Any] = payload["error"] if isinstance(payload.get("error"), dict) else payload
+    message = error.get("message") or error.get("error")
+    if not isinstance(message, str):
+        return ""
+    labels = {"error_code": "code", "request_id": "request id"}
+    facts = [f"{label} {error[key]}" for key, label in labels.items() if error.get(key)]
+    return one_line(f"{message} ({', '.join(facts)})" if facts else message)
+
+
+def _standard_reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown Status"
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield secret
+    yield quote(secret, safe="")
+    yield b64encode(secret.encode()).decode()

@@ -1,0 +1,1 @@
+"""One JSON Schema per stream, in a file named after it."""
