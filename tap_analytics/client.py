@@ -166,21 +166,18 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         if status in RETRIED_STATUSES:
             wait = retry_after(response)
             if wait > MAX_RETRY_AFTER:
-                message = (
-                    f"{describe(response)}; it asks to wait {wait:.0f} s, run the tap again then"
-                )
+                message = f"{describe(response)}; it asks to wait {wait:.0f} s before the next try"
                 raise FatalAPIError(self._line(message))
             raise RetriableAPIError(self._line(describe(response)), response)
         if not response.ok or response.is_redirect:
             raise FatalAPIError(self._line(describe(response) + self._advice(status)))
         try:
             page_of(response)
-        except NotJSONError as error:
-            raise RetriableAPIError(
-                self._line(f"{describe(response)}; {error}"), response
-            ) from error
-        except NoListingError as error:
-            raise FatalAPIError(self._line(f"{describe(response)}; {error}")) from error
+        except (NotJSONError, NoListingError) as error:
+            message = self._line(f"{error}: {describe(response)}")
+            if isinstance(error, NotJSONError):
+                raise RetriableAPIError(message, response) from error
+            raise FatalAPIError(message) from error
 
     @override
     def request_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
@@ -206,9 +203,6 @@ class AnalyticsStream(RESTStream[int | None], ABC):
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
-        return self._records_of(response)
-
-    def _records_of(self, response: requests.Response) -> list[Any]:
         page = page_of(response)
         for position in sorted(page.mended):
             record = page.records[position]
@@ -235,7 +229,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     def _explain(self, error: BaseException) -> str:
         if isinstance(error, RetriableAPIError):
             return str(error)
-        return self._line(describe_failure(error, self.timeout))
+        return self._line(describe_failure(error, self.url_base, self.timeout))
 
     def _line(self, message: str) -> str:
         user, password, *_ = (str(self.config[name]) for name in self.credential_settings)

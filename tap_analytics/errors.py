@@ -56,18 +56,18 @@ def describe(response: requests.Response) -> str:
     return f"{line}: {details}" if details else line
 
 
-def describe_failure(error: BaseException, timeout: float) -> str:
+def describe_failure(error: BaseException, url: str, timeout: float) -> str:
     """Say why there is no answer.
 
     Args:
         error: What the HTTP client raised.
+        url: Where the request went.
         timeout: The time limit of the request, in seconds.
 
     Returns:
         The host and the reason, without the layers that the client wraps it in.
     """
-    request = error.request if isinstance(error, requests.RequestException) else None
-    host = urlsplit(request.url or "").netloc if request is not None else "the server"
+    host = urlsplit(url).netloc
     if isinstance(error, requests.Timeout):
         return f"no answer from {host} within {timeout:g} s"
     return f"no answer from {host}: {one_line(str(_root(error)))}"

@@ -6,6 +6,7 @@ import socket
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,7 @@ HTML = "<html><body>Please sign in to the network</body></html>"
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between tries, in seconds, none of which is sat out."""
     seconds: list[float] = []
-    monkeypatch.setattr("backoff._sync.time.sleep", seconds.append)
+    monkeypatch.setattr("backoff._sync.time", SimpleNamespace(sleep=seconds.append))
     return seconds
 
 
@@ -78,7 +79,7 @@ FAULTS = {
     "503": Reply(status=503, headers={"Retry-After": "soon"}),
     "504": Reply(status=504),
     "dropped": Reply(fault="drop"),
-    "cut short": Reply.json({"data": [{"id": "1"}]}, fault="cut"),
+    "cut short": Reply(body={"data": [{"id": "1"}]}, fault="cut"),
     "HTML with 200": Reply(body=HTML.encode()),
     "half a body": Reply(body=b'{"data": [{"id": "1"}, {"id":'),
     "nothing": Reply(body=b""),
@@ -88,7 +89,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("path", ["/users", "/flows"])
-def test_every_record_arrives_once_and_in_order_where_retries_suffice(  # noqa: PLR0913
+def test_every_record_arrives_once_and_in_order_where_retries_suffice(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float], fault: Reply, times: int, path: str
 ) -> None:
     offset = "10" if path == "/users" else None
@@ -198,7 +199,7 @@ def test_a_server_that_is_not_there(run_tap: RunTap, sandbox: Sandbox) -> None:
         (410, "creator", ""),
     ],
 )
-def test_other_statuses_fail_at_once_and_say_what_to_check(  # noqa: PLR0913
+def test_other_statuses_fail_at_once_and_say_what_to_check(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float], status: int, api: str, advice: str
 ) -> None:
     sandbox.intercept = lambda _: Reply(status=status, body=b"go away")
@@ -214,9 +215,7 @@ def test_other_statuses_fail_at_once_and_say_what_to_check(  # noqa: PLR0913
     assert len(sandbox.requests) == 1
 
 
-def test_wrong_credentials_are_told_with_the_request_id(
-    run_tap: RunTap, sandbox: Sandbox
-) -> None:
+def test_wrong_credentials_are_told_with_the_request_id(run_tap: RunTap, sandbox: Sandbox) -> None:
     run = run_tap(only("creator", sandbox, client_secret="wrong-one"))  # noqa: S106
     assert run.status == 1
     assert "accounts: 401 Unauthorized for /v1/accounts: " in run.errors[-1]
@@ -224,10 +223,10 @@ def test_wrong_credentials_are_told_with_the_request_id(
     assert "wrong-one" not in run.log
 
 
-@pytest.mark.parametrize("body", [b"[" * 3, b'"text"', b"3", b"null", b'{"items": []}', b'{"data": {}}'])
-def test_json_of_another_shape_is_an_error(
-    run_tap: RunTap, sandbox: Sandbox, body: bytes
-) -> None:
+@pytest.mark.parametrize(
+    "body", [b"[" * 3, b'"text"', b"3", b"null", b'{"items": []}', b'{"data": {}}']
+)
+def test_json_of_another_shape_is_an_error(run_tap: RunTap, sandbox: Sandbox, body: bytes) -> None:
     sandbox.intercept = at("/flows", *[Reply(body=body)] * 4)
     run = run_tap(only("experience", sandbox))
     assert run.status == 1
@@ -235,9 +234,7 @@ def test_json_of_another_shape_is_an_error(
     assert "200 OK for /v2/accounts/" in run.errors[-1]
 
 
-def test_a_long_body_is_cut_and_cannot_forge_log_lines(
-    run_tap: RunTap, sandbox: Sandbox
-) -> None:
+def test_a_long_body_is_cut_and_cannot_forge_log_lines(run_tap: RunTap, sandbox: Sandbox) -> None:
     body = "\x1b[31mgone\r\n2026-01-01 | ERROR | forged " + "x" * 5000
     sandbox.intercept = at("/flows", Reply(status=410, body=body.encode()))
     run = run_tap(only("experience", sandbox))
@@ -277,7 +274,9 @@ def test_an_empty_listing_is_no_error(run_tap: RunTap, sandbox: Sandbox) -> None
 
 def paged(shape: Callable[[list[dict[str, object]], int, int], object]) -> Callable[..., Reply]:
     """Serve 25 users in pages of another kind than the sandbox's."""
-    rows = [{"id": str(row), "updated_at": "2024-05-01T10:00:00"} for row in range(25)]
+    rows: list[dict[str, object]] = [
+        {"id": str(row), "updated_at": "2024-05-01T10:00:00"} for row in range(25)
+    ]
 
     def intercept(request: Request) -> Reply:
         limit, offset = int(request.query["limit"]), int(request.query["offset"])
@@ -301,7 +300,7 @@ SERVERS = {
         "total": 25,
     },
     "sends bare arrays": lambda rows, limit, offset: rows[offset : offset + limit],
-    "ends on a full page": lambda rows, limit, offset: {
+    "ends on a full page": lambda rows, _, offset: {
         "data": rows[offset : offset + 5],
         "metadata": {"limit": 5},
     },

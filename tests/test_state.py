@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 def state_of(stream: str, bookmark: object) -> dict[str, Any]:
     return {
-        "bookmarks": {
-            stream: {"replication_key": "updated_at", "replication_key_value": bookmark}
-        }
+        "bookmarks": {stream: {"replication_key": "updated_at", "replication_key_value": bookmark}}
     }
 
 
@@ -107,8 +105,10 @@ def test_records_without_a_replication_value_are_always_emitted_and_warned_of_on
     assert second.ids("users") == ["user-1", "user-2", "user-3", "user-4", "user-5"]
     assert second.bookmark("users") == first.bookmark("users")
     assert [line for line in first.warnings if "never move the bookmark" in line] == [
-        "Records without `updated_at` are extracted in every sync and never move the bookmark; "
-        "the first one is user-1"
+        (
+            "Records without `updated_at` are extracted in every sync and never move the "
+            "bookmark; the first one is user-1"
+        )
     ]
     assert "Record user-3: `updated_at` is no timestamp and becomes null: 'no date'" in (
         first.warnings
@@ -207,9 +207,7 @@ def test_a_bookmark_that_is_no_timestamp_is_refused(run_tap: RunTap, sandbox: Sa
     assert sandbox.requests == []
 
 
-def test_a_bookmark_never_lies_in_the_future_of_the_sync(
-    run_tap: RunTap, sandbox: Sandbox
-) -> None:
+def test_a_bookmark_never_lies_in_the_future_of_the_sync(run_tap: RunTap, sandbox: Sandbox) -> None:
     # Else whatever changes until then would be missed.
     serve_users(sandbox, users("2024-05-01T10:00:00", "2999-01-01T00:00:00"))
     run = run_tap(only("creator", sandbox))
@@ -218,9 +216,7 @@ def test_a_bookmark_never_lies_in_the_future_of_the_sync(
     assert again.ids("users") == ["user-1"]
 
 
-def test_full_table_in_the_catalog_turns_the_filter_off(
-    run_tap: RunTap, sandbox: Sandbox
-) -> None:
+def test_full_table_in_the_catalog_turns_the_filter_off(run_tap: RunTap, sandbox: Sandbox) -> None:
     config = only("creator", sandbox)
     first = run_tap(config)
     catalog = json.loads(run_tap(config, "--discover").output)

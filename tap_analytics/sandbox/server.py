@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from tap_analytics.sandbox.exchange import Reply, Request
 from tap_analytics.sandbox.experience import ACCOUNT_ID
 from tap_analytics.sandbox.faults import Faults, RateLimit
 from tap_analytics.sandbox.listener import Server
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tap_analytics.sandbox.exchange import Reply, Request
     from tap_analytics.sandbox.rows import Record
 
 
@@ -29,6 +30,8 @@ class Sandbox:
 
     Attributes:
         requests: All requests, in order of arrival.
+        intercept: Called with each request; answers in place of the sandbox unless it is or
+            returns `None`.
     """
 
     def __init__(  # noqa: PLR0913 - all optional, by name
@@ -51,24 +54,25 @@ class Sandbox:
             rate_limit: Requests a second that each API answers; further ones get a 429.
             fail_rate: Share of requests, 0 to 1, that fail, in all the ways a request can. The same
                 request never fails more than twice in a row.
-            live: Whether to differ from the seeds as the live services do: the experience API answers
-                with a bare array, and listings of content require an account.
-            intercept: Called with each request, from several threads at once; answers in place of the
-                sandbox unless it returns `None`.
+            live: Whether to differ from the seeds as the live services do: the experience API
+                answers with a bare array, and listings of content require an account.
+            intercept: Called with each request, from several threads at once; answers in place of
+                the sandbox unless it returns `None`.
             day: How many days after day 0 it is.
             port: The port to listen on; 0 takes a free one.
         """
         self.requests: list[Request] = []
+        self.intercept = intercept
         self._service = Service(rows, day, live=live)
         self._latency = latency / 1000
         self._live = live
         self._port = port
         self._server: Server | None = None
         # The first that has an answer gives it.
-        self._layers = [
-            *([intercept] if intercept else []),
+        self._layers: list[Callable[[Request], Reply | None]] = [
+            lambda request: self.intercept(request) if self.intercept else None,
             *([RateLimit(rate_limit)] if rate_limit else []),
-            Faults(fail_rate, self._service.answer),
+            *([Faults(fail_rate, self._service.answer)] if fail_rate else []),
             self._service.answer,
         ]
 
@@ -133,11 +137,14 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings as environment variables."""
-        return {
+        """The settings as environment variables, and that no proxy is to be asked."""
+        variables = {
             f"TAP_ANALYTICS_{name.upper()}": "true" if value is True else str(value)
             for name, value in self.settings.items()
         }
+        for name in ("NO_PROXY", "no_proxy"):
+            variables[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
+        return variables
 
     # What it serves
 

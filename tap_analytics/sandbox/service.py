@@ -32,7 +32,9 @@ _CREATOR_PATHS = {
 _PERIODS = {
     "content_items": ("published_at", "from_date", "to_date"),
     "social_income_transactions": (
-        *("transaction_at", "transaction_from_date", "transaction_to_date"),
+        "transaction_at",
+        "transaction_from_date",
+        "transaction_to_date",
     ),
 }
 _LIVE_REQUIRES = {
@@ -135,7 +137,7 @@ class Service:
         return _page(resource, found, limit, offset, start, end)
 
     def _of_account(self, account_id: str, found: list[Record]) -> Iterator[Record]:
-        if all(account["id"] != account_id for account in self.data["accounts"]):
+        if all(account.get("id") != account_id for account in self.data["accounts"]):
             raise _RefusedError(HTTPStatus.NOT_FOUND, f"There is no account {account_id}.")
         return (record for record in found if (record.get("account") or {}).get("id") == account_id)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import requests
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
 
@@ -22,11 +23,14 @@ class CreatorStream(AnalyticsStream):
     url_setting = "creator_api_url"
     credential_settings = ("client_id", "client_secret")
 
-    _paginator: LimitOffsetPaginator | None = None
+    def __init__(self, tap: Tap, session: requests.Session) -> None:
+        """Create the stream, see `AnalyticsStream`."""
+        super().__init__(tap, session)
+        self._paginator = LimitOffsetPaginator(self.config["page_size"])
 
     @override
     def get_new_paginator(self) -> LimitOffsetPaginator:
-        longest = self._paginator.longest if self._paginator else 0
+        longest = self._paginator.longest
         self._paginator = LimitOffsetPaginator(self.config["page_size"], longest=longest)
         return self._paginator
 
@@ -38,8 +42,7 @@ class CreatorStream(AnalyticsStream):
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
-        if self._paginator is None:
-            return super().parse_response(response)
+        super().parse_response(response)
         return self._paginator.new_records(response)
 
 
