@@ -17,6 +17,7 @@ from singer_sdk import RESTStream
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.schema.source import SchemaDirectory, StreamSchema
+from singer_sdk.streams.rest import PageContext
 
 from tap_analytics import schemas
 from tap_analytics._compat import override
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from backoff.types import Details
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
+
+    from tap_analytics.prefetch import PrefetchingSession
 
 RETRIED_STATUSES = frozenset(
     {
@@ -53,10 +56,12 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         url_setting: The setting that holds the API's base URL.
         credential_settings: The settings that the API needs: user name and password of its Basic
             authentication first, then what else is part of its address.
+        first_page: What its paginators start with.
     """
 
     url_setting: ClassVar[str]
     credential_settings: ClassVar[tuple[str, ...]]
+    first_page: ClassVar[int | None]
 
     primary_keys = ("id",)
     replication_key = "updated_at"
@@ -66,7 +71,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     # the schema doesn't list.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def __init__(self, tap: Tap, session: requests.Session) -> None:
+    def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
         """Create the stream.
 
         Args:
@@ -88,7 +93,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
 
     @property
     @override
-    def requests_session(self) -> requests.Session:
+    def requests_session(self) -> PrefetchingSession:
         return self._session
 
     @property
@@ -112,6 +117,24 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     @override
     def timeout(self) -> int:
         return int(self.config["request_timeout"])
+
+    def page_request(self, context: Context | None, page: int | None) -> requests.PreparedRequest:
+        """Make the request that the SDK will make for a page, to hint at it.
+
+        Args:
+            context: The stream's context, None if it has none.
+            page: What the paginator will have as its value.
+
+        Returns:
+            The request.
+        """
+        request = self.get_http_request(page=PageContext(context, page))
+        return self.build_prepared_request(
+            method=request.method,
+            url=request.url,
+            params=request.encode_params(),
+            headers=request.headers,
+        )
 
     # Retries
 

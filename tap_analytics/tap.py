@@ -6,19 +6,21 @@ import difflib
 import json
 import os
 import re
+from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-import requests
 from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from tap_analytics._compat import override
+from tap_analytics.client import AnalyticsStream
 from tap_analytics.messages import MessageWriter
+from tap_analytics.prefetch import Hint, PrefetchingSession
 from tap_analytics.streams import creator, experience
 from tap_analytics.timestamps import canonical
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
     from singer_sdk.plugin_base import _ConfigInput
 
-    from tap_analytics.client import AnalyticsStream
 
 ACCOUNT_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 """One segment of a path, of characters that mean themselves in a URL."""
@@ -121,6 +122,13 @@ class TapAnalytics(Tap):
             description="Records per page of the creator API, 1 to 100.",
         ),
         th.Property(
+            "max_concurrent_requests",
+            th.IntegerType(minimum=1, maximum=32),
+            default=8,
+            title="Concurrent requests",
+            description="Requests in flight to one API at most, 1 to 32.",
+        ),
+        th.Property(
             "max_retries",
             th.IntegerType(minimum=0),
             default=3,
@@ -182,7 +190,12 @@ class TapAnalytics(Tap):
         configured = [api for api in apis if _has_credentials(self.config, api[0])]
         streams: list[AnalyticsStream] = []
         for api in configured or apis:
-            session = requests.Session()
+            session = PrefetchingSession(
+                self.config[api[0].url_setting],
+                max_concurrent=self.config["max_concurrent_requests"],
+                timeout=self.config["request_timeout"],
+                streams=len(api),
+            )
             streams += [stream_class(self, session) for stream_class in api]
         return streams
 
@@ -195,7 +208,16 @@ class TapAnalytics(Tap):
             FatalAPIError: If a stream can't be read.
         """
         self._require_credentials()
-        super().sync_all()
+        streams = [s for s in self.streams.values() if isinstance(s, AnalyticsStream)]
+        with ExitStack() as stack:
+            for session in {stream.requests_session for stream in streams}:
+                stack.enter_context(session)
+            for number, stream in enumerate(streams):
+                is_read = stream.selected or stream.has_selected_descendents
+                if is_read and not stream.parent_stream_type:
+                    request = stream.page_request(None, stream.first_page)
+                    stream.requests_session.hint([Hint((number,), request, stream.name)])
+            super().sync_all()
 
     @override  # type: ignore[misc] # final for type checkers only
     def run_connection_test(self) -> bool:

@@ -51,7 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Only this one needs more than the standard library.
             from tap_analytics.sandbox.demo import demo  # noqa: PLC0415
 
-            return demo(options.to)
+            try:
+                return demo(options.to)
+            except KeyboardInterrupt:
+                return 128 + signal.SIGINT
 
 
 def _make_parser() -> argparse.ArgumentParser:

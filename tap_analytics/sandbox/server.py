@@ -30,6 +30,7 @@ class Sandbox:
 
     Attributes:
         requests: All requests, in order of arrival.
+        intercept: As given; may be replaced at any time.
         intercept: Called with each request; answers in place of the sandbox unless it is or
             returns `None`.
     """
@@ -63,18 +64,14 @@ class Sandbox:
         """
         self.requests: list[Request] = []
         self.intercept = intercept
+        self.intercept = intercept
         self._service = Service(rows, day, live=live)
         self._latency = latency / 1000
         self._live = live
         self._port = port
         self._server: Server | None = None
-        # The first that has an answer gives it.
-        self._layers: list[Callable[[Request], Reply | None]] = [
-            lambda request: self.intercept(request) if self.intercept else None,
-            *([RateLimit(rate_limit)] if rate_limit else []),
-            *([Faults(fail_rate, self._service.answer)] if fail_rate else []),
-            self._service.answer,
-        ]
+        self._rate_limit = RateLimit(rate_limit) if rate_limit else None
+        self._faults = Faults(fail_rate, self._service.answer) if fail_rate else None
 
     # Running
 
@@ -166,4 +163,7 @@ class Sandbox:
     def _answer(self, request: Request) -> Reply:
         self.requests.append(request)
         time.sleep(self._latency)
-        return next(reply for layer in self._layers if (reply := layer(request)))
+        for layer in (self.intercept, self._rate_limit, self._faults):
+            if layer and (reply := layer(request)):
+                return reply
+        return self._service.answer(request)

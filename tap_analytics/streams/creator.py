@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics._compat import override
 from tap_analytics.client import AnalyticsStream
+from tap_analytics.pages import page_of
 from tap_analytics.pagination import LimitOffsetPaginator
+from tap_analytics.prefetch import Hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import requests
-    from singer_sdk import Tap
+    from singer_sdk import Stream, Tap
     from singer_sdk.helpers.types import Context, Record
+
+    from tap_analytics.prefetch import PrefetchingSession
 
 
 class CreatorStream(AnalyticsStream):
@@ -22,8 +27,9 @@ class CreatorStream(AnalyticsStream):
 
     url_setting = "creator_api_url"
     credential_settings = ("client_id", "client_secret")
+    first_page = 0
 
-    def __init__(self, tap: Tap, session: requests.Session) -> None:
+    def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
         """Create the stream, see `AnalyticsStream`."""
         super().__init__(tap, session)
         self._paginator = LimitOffsetPaginator(self.config["page_size"])
@@ -43,7 +49,83 @@ class CreatorStream(AnalyticsStream):
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         super().parse_response(response)
+        offset = self._paginator.current_value
+        # What is needed for the listing being read comes first, a child's before its parent's.
+        position = (-2 if self.parent_stream_type else -1, offset)
+        # Twice as far with each page: a listing of three pages is not asked for eight more.
+        ahead = min(self._session.window, 2**self._paginator.count)
+        if self.has_selected_descendents:
+            ahead = 1
+        self._session.hint(self.next_pages(self.context, offset, position, ahead, response))
         return self._paginator.new_records(response)
+
+    @override
+    def request_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
+        yield from super().request_records(context)
+        self._session.forget(self.listing(context))
+
+    def listing(self, context: Context | None) -> tuple[object, ...]:
+        return (self.name, *(context or {}).values())
+
+    def next_pages(
+        self,
+        context: Context | None,
+        offset: int,
+        position: tuple[int, ...],
+        ahead: int,
+        response: requests.Response,
+    ) -> Iterator[Hint]:
+        """Guess what will be asked for after a page.
+
+        Args:
+            context: The context of the listing.
+            offset: The offset of the page.
+            position: The position of the page in the order of reading.
+            ahead: How many pages ahead to look. If it is only one, it leads on to the next.
+            response: The response that holds the page.
+
+        Yields:
+            Hints at the pages after it, and at the first page of each child of its records.
+        """
+        try:
+            page = page_of(response)
+        except ValueError:
+            return
+        count = len(page.records)
+        if count and count >= (page.limit or self.config["page_size"]):
+            for number in range(1, ahead + 1):
+                following = offset + number * count
+                if page.total is not None and following >= page.total:
+                    break
+                # Before the children of this page: their parents' next page leads on to more.
+                place = (*position, number - ahead - 1)
+                lead_on = partial(self.next_pages, context, following, place, 1)
+                yield Hint(
+                    place,
+                    self.page_request(context, following),
+                    self.listing(context),
+                    lead_on if ahead == 1 else None,
+                )
+        children = [child for child in self.child_streams if child.selected]
+        if children:
+            yield from self._first_pages(children, page.records, position)
+
+    def _first_pages(
+        self, children: list[Stream], records: list[Any], position: tuple[int, ...]
+    ) -> Iterator[Hint]:
+        for number, record in enumerate(records):
+            if not isinstance(record, dict) or record.get("id") is None:
+                continue
+            context = self.get_child_context(record, None)
+            for child in children:
+                if isinstance(child, CreatorStream) and self.stream_maps[0].get_filter_result(
+                    record
+                ):
+                    place = (*position, number, self.child_streams.index(child))
+                    lead_on = partial(child.next_pages, context, 0, place, 1)
+                    yield Hint(
+                        place, child.page_request(context, 0), child.listing(context), lead_on
+                    )
 
 
 class WorkPlatformsStream(CreatorStream):

@@ -13,6 +13,7 @@ class ExperienceStream(AnalyticsStream):
 
     url_setting = "experience_api_url"
     credential_settings = ("username", "password", "account_id")
+    first_page = None
 
     @override
     def get_new_paginator(self) -> SinglePagePaginator:

@@ -1,0 +1,314 @@
+"""Requests sent ahead of need, without asking more of a server than it likes.
+
+Reading an API is waiting. What a stream will probably ask for next is mostly known: it *hints* at
+it, and the session sends hinted requests ahead, on threads, and hands each response over when that
+very request is made. A hint that turns out wrong costs a request and nothing else; what is read,
+and in which order, is decided by the paginators alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from tap_analytics._compat import override
+from tap_analytics.errors import retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+    from typing import Self
+
+RECOVERY = 0.95
+"""By how much each answer shortens the distance between requests that a refusal has put there."""
+
+SHORTEST_GAP = 0.001
+"""The distance, in seconds, from which on none is kept."""
+
+
+@dataclass(slots=True, order=True)
+class Hint:
+    """A request that will probably be made.
+
+    Attributes:
+        position: Where it comes in the order of reading; the smallest is sent first.
+        request: The request, ready to be sent.
+        group: What is being read when it is needed, see `PrefetchingSession.forget`.
+        follow: Called with the response if it is a success, from another thread, as soon as it has
+            come: further hints that it gives rise to.
+    """
+
+    position: tuple[int, ...]
+    request: requests.PreparedRequest = field(compare=False)
+    group: Hashable = field(compare=False)
+    follow: Callable[[requests.Response], Iterable[Hint]] | None = field(
+        compare=False, default=None
+    )
+
+    # How far it has come; the session's, under its lock.
+    is_sent: bool = field(compare=False, default=False, init=False)
+    outcome: requests.Response | Exception | None = field(compare=False, default=None, init=False)
+
+
+class PrefetchingSession(requests.Session):
+    """The session of one API, shared by its streams.
+
+    Within its context (`with session:`) hints are acted upon; outside of it, it is an ordinary
+    session.
+
+    The number of requests in flight is limited by a window that starts at 1, doubles with each
+    answer up to `max_concurrent` and halves when the server refuses one (429). A `Retry-After`
+    holds back all requests until then, and from then on requests keep the distance at which the
+    server has answered them before; each answer shortens it a little.
+
+    Attributes:
+        window: How many requests may be in flight now.
+    """
+
+    def __init__(self, url: str, *, max_concurrent: int, timeout: float, streams: int = 0) -> None:
+        """Create a session.
+
+        Args:
+            url: The base URL of the API.
+            max_concurrent: How many requests may be in flight at most.
+            timeout: Time limit of a request, in seconds.
+            streams: How many streams share the session.
+        """
+        super().__init__()
+        self.window = 1
+        self._max_concurrent = max_concurrent
+        self._timeout = timeout
+        # Memory holds so many responses at most: two windows, and the first page of each stream.
+        self._capacity = 2 * max_concurrent + streams
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, HTTPAdapter(pool_maxsize=max_concurrent))
+        # Looking for proxies and certificates searches the environment, which takes longer than
+        # many a request; for one host the result is always the same.
+        self._environment = self.merge_environment_settings(url, {}, None, None, None)
+
+        self._lock = threading.Lock()
+        self._may_start = threading.Condition(self._lock)
+        self._has_come = threading.Condition(self._lock)
+        self._is_open = False
+        self._threads = 0
+        # All hints that have not been taken up, by URL, and those of them not sent yet, in order;
+        # the latter may hold some that are no longer among the former.
+        self._hints: dict[str | None, Hint] = {}
+        self._pending: list[Hint] = []
+        self._sent_ahead = 0
+        self._in_flight = 0
+        self._is_waiting = False
+        self._resume_at = 0.0
+        self._gap = 0.0
+        self._period_start = 0.0
+        self._answered = 0
+
+    # Hints
+
+    @override
+    def __enter__(self) -> Self:
+        """Begin to act upon hints."""
+        self._is_open = True
+        return self
+
+    @override
+    def close(self) -> None:
+        """Drop all hints, end all threads that wait, and close the connections."""
+        with self._lock:
+            self._is_open = False
+            self._drop_all()
+            self._may_start.notify_all()
+        super().close()
+
+    def hint(self, hints: Iterable[Hint]) -> None:
+        """Tell what will probably be asked for; what has been told before is passed over.
+
+        Args:
+            hints: Requests, in any order.
+        """
+        with self._lock:
+            self._add(hints)
+
+    def forget(self, group: Hashable) -> None:
+        """Drop what has been hinted at for the sake of something that has been read.
+
+        Args:
+            group: The `group` of the hints.
+        """
+        with self._lock:
+            for hint in [hint for hint in self._hints.values() if hint.group == group]:
+                self._take(hint.request.url)
+
+    def _drop_all(self) -> None:
+        self._hints.clear()
+        self._pending.clear()
+        self._sent_ahead = 0
+
+    def _add(self, hints: Iterable[Hint]) -> None:
+        for hint in hints:
+            if self._is_open and hint.request.url not in self._hints:
+                self._hints[hint.request.url] = hint
+                heapq.heappush(self._pending, hint)
+                self._wake_thread()
+
+    def _take(self, url: str | None) -> Hint | None:
+        hint = self._hints.pop(url, None)
+        if hint is not None and hint.is_sent:
+            self._sent_ahead -= 1
+            self._wake_thread()
+        return hint
+
+    # Sending
+
+    @override
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a request, or take over the response if it has been sent ahead.
+
+        Args:
+            request: The request.
+            **kwargs: As for `requests.Session`.
+
+        Returns:
+            The response, of whatever status.
+
+        Raises:
+            requests.RequestException: If there is no response.
+        """
+        if not kwargs.get("allow_redirects", True):
+            # The next hop of a redirect belongs to the request that led to it.
+            return super().send(request, **kwargs)
+        with self._lock:
+            hint = self._take(request.url)
+            outcome = None
+            if hint is not None and hint.is_sent:
+                while (outcome := hint.outcome) is None:
+                    self._has_come.wait()
+            else:
+                self._wait_for_turn()
+                self._depart()
+        if outcome is None:
+            outcome = self._exchange(request, **kwargs)
+            with self._lock:
+                self._arrive(outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _wait_for_turn(self) -> None:
+        self._is_waiting = True
+        try:
+            while (delay := self._delay()) != 0:
+                self._has_come.wait(delay)
+        finally:
+            self._is_waiting = False
+
+    def _delay(self) -> float | None:
+        """Tell in how many seconds a request may be sent, or None if one must come back first."""
+        if self._in_flight >= self.window:
+            return None
+        return max(0.0, self._resume_at - monotonic())
+
+    def _depart(self) -> None:
+        self._in_flight += 1
+        now = monotonic()
+        self._period_start = self._period_start or now
+        if self._gap:
+            self._resume_at = now + self._gap
+        self._wake_thread()
+
+    def _exchange(
+        self, request: requests.PreparedRequest, **kwargs: Any
+    ) -> requests.Response | Exception:
+        try:
+            return super().send(request, **{**self._environment, **kwargs})
+        except Exception as error:  # noqa: BLE001 - raised where the response is asked for
+            return error
+
+    def _arrive(self, outcome: requests.Response | Exception) -> None:
+        self._in_flight -= 1
+        if isinstance(outcome, requests.Response):
+            if outcome.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                self._slow_down(retry_after(outcome))
+            elif outcome.status_code == HTTPStatus.UNAUTHORIZED:
+                # Wrong credentials are not tried over and over.
+                self._drop_all()
+            elif outcome.ok:
+                self._speed_up()
+        self._has_come.notify()
+        self._wake_thread()
+
+    def _speed_up(self) -> None:
+        self.window = min(2 * self.window, self._max_concurrent)
+        self._answered += 1
+        self._gap = self._gap * RECOVERY if self._gap > SHORTEST_GAP else 0.0
+
+    def _slow_down(self, pause: float) -> None:
+        self.window = max(1, self.window // 2)
+        now = monotonic()
+        if pause and self._answered:
+            self._gap = min(pause, (now - self._period_start + pause) / self._answered)
+        self._resume_at = max(self._resume_at, now + pause)
+        self._period_start = self._resume_at
+        self._answered = 0
+
+    # Sending ahead
+
+    def _wake_thread(self) -> None:
+        if self._pending and self._threads < self._max_concurrent:
+            self._threads += 1
+            # A daemon: the end of the process waits for no server.
+            threading.Thread(target=self._send_ahead, daemon=True).start()
+        else:
+            self._may_start.notify()
+
+    def _send_ahead(self) -> None:
+        while hint := self._next_hint():
+            outcome = self._exchange(hint.request, timeout=self._timeout)
+            followers: list[Hint] = []
+            if isinstance(outcome, requests.Response) and outcome.ok and hint.follow:
+                try:
+                    followers = list(hint.follow(outcome))
+                except Exception as error:  # noqa: BLE001 - raised where the response is asked for
+                    outcome = error
+            with self._lock:
+                # Before the response can be taken over: what follows may be asked for at once.
+                self._add(followers)
+                hint.outcome = outcome
+                if _may_pass(outcome) and self._hints.get(hint.request.url) is hint:
+                    # Nobody waits for it yet, so it need not cost them one of their retries.
+                    self._take(hint.request.url)
+                self._arrive(outcome)
+
+    def _next_hint(self) -> Hint | None:
+        with self._lock:
+            while self._is_open:
+                while (
+                    self._pending
+                    and self._hints.get(self._pending[0].request.url) is not (self._pending[0])
+                ):
+                    heapq.heappop(self._pending)
+                is_allowed = self._sent_ahead < self._capacity and not self._is_waiting
+                delay = self._delay() if self._pending and is_allowed else None
+                if delay == 0:
+                    hint = heapq.heappop(self._pending)
+                    hint.is_sent = True
+                    self._sent_ahead += 1
+                    self._depart()
+                    return hint
+                self._may_start.wait(delay)
+            self._threads -= 1
+            return None
+
+
+def _may_pass(outcome: requests.Response | Exception) -> bool:
+    """Tell whether a failure may be over at the next try."""
+    if isinstance(outcome, Exception):
+        return isinstance(outcome, requests.RequestException)
+    status = outcome.status_code
+    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
