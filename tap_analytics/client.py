@@ -8,9 +8,9 @@ from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
 from importlib.resources import files
-from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import backoff
 import requests
 from requests.auth import HTTPBasicAuth
 from singer_sdk import RESTStream
@@ -21,9 +21,10 @@ from singer_sdk.streams.rest import PageContext
 
 from tap_analytics import schemas
 from tap_analytics._compat import override
-from tap_analytics.errors import describe, describe_failure, one_line, redact, retry_after
+from tap_analytics.errors import describe, describe_failure, listed, redact, retry_after
 from tap_analytics.pages import NoListingError, NotJSONError, page_of
 from tap_analytics.pagination import OffsetIgnoredError
+from tap_analytics.records import NoRecordError, RecordReader
 from tap_analytics.timestamps import canonical, earlier
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
     from tap_analytics.prefetch import PrefetchingSession
+    from tap_analytics.settings import Api
 
 RETRIED_STATUSES = frozenset(
     {
@@ -53,14 +55,11 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     """A listing of one of the two APIs.
 
     Attributes:
-        url_setting: The setting that holds the API's base URL.
-        credential_settings: The settings that the API needs: user name and password of its Basic
-            authentication first, then what else is part of its address.
+        api: The API, and the settings that it takes to reach it.
         first_page: What its paginators start with.
     """
 
-    url_setting: ClassVar[str]
-    credential_settings: ClassVar[tuple[str, ...]]
+    api: ClassVar[Api]
     first_page: ClassVar[int | None]
 
     primary_keys = ("id",)
@@ -80,12 +79,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         """
         self._session = session
         super().__init__(tap)
-        self._timestamp_fields = tuple(
-            name
-            for name, definition in self.schema["properties"].items()
-            if definition.get("format") == "date-time"
-        )
-        self._known_fields = set(self.schema["properties"])
+        self._reader = RecordReader(self.schema, self.logger.warning)
         self._has_written_schema = False
         self._has_warned_of_missing_bookmark = False
 
@@ -99,12 +93,12 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     @property
     @override
     def url_base(self) -> str:
-        return str(self.config[self.url_setting]).rstrip("/")
+        return str(self.config[self.api.url_setting]).rstrip("/")
 
     @property
     @override
     def authenticator(self) -> HTTPBasicAuth:
-        user, password, *_ = (str(self.config[name]) for name in self.credential_settings)
+        user, password, *_ = (str(self.config[name]) for name in self.api.credentials)
         # RFC 7617 has no default charset; UTF-8 is the one that both sides can tell.
         return HTTPBasicAuth(user.encode(), password.encode())
 
@@ -153,13 +147,12 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         Yields:
             Seconds to wait before the next try.
         """
-        # The generator is started before there is an error, then sent each one.
-        error = yield 0.0
-        for retry in count():
-            wait = float(self.config["backoff_factor"] * 2**retry)
-            if isinstance(error, RetriableAPIError) and error.response is not None:
-                wait = max(wait, retry_after(error.response))
-            error = yield wait
+        waits = backoff.expo(factor=self.config["backoff_factor"])
+        # Both generators are started before there is an error, which is then sent.
+        error = yield next(waits)
+        for wait in waits:
+            response = error.response if isinstance(error, RetriableAPIError) else None
+            error = yield wait if response is None else max(wait, retry_after(response))
 
     @override
     def backoff_handler(self, details: Details) -> None:
@@ -239,12 +232,12 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     def _advice(self, status: int) -> str:
         match status:
             case HTTPStatus.UNAUTHORIZED:
-                return f"; check {_listed(self.credential_settings[:2])}"
+                return f"; check {listed(self.api.credentials[:2])}"
             case HTTPStatus.FORBIDDEN:
-                names = _listed(self.credential_settings)
+                names = listed(self.api.credentials)
                 return f"; check that {names} belong to an account that may read this"
             case HTTPStatus.NOT_FOUND:
-                names = _listed((self.url_setting, *self.credential_settings[2:]))
+                names = listed((self.api.url_setting, *self.api.credentials[2:]))
                 return f"; check {names}"
             case _:
                 return ""
@@ -255,7 +248,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         return self._line(describe_failure(error, self.url_base, self.timeout))
 
     def _line(self, message: str) -> str:
-        user, password, *_ = (str(self.config[name]) for name in self.credential_settings)
+        user, password, *_ = (str(self.config[name]) for name in self.api.credentials)
         return f"{self.name}: {redact(message, (password, f'{user}:{password}'))}"
 
     # Records
@@ -276,11 +269,11 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         """
         since = self._starting_value(context)
         has_children = self.has_selected_descendents
-        for position, record in enumerate(self.request_records(context)):
-            self._check(record, position)
-            for name in self._timestamp_fields:
-                if record.get(name) is not None:
-                    record[name] = self._timestamp(record, name)
+        for position, item in enumerate(self.request_records(context)):
+            try:
+                record = self._reader.read(item, position)
+            except NoRecordError as error:
+                raise FatalAPIError(self._line(str(error))) from error
             updated_at = record.get(self.replication_key) if self.replication_key else None
             if since is not None and updated_at is not None and updated_at < since:
                 if has_children:
@@ -296,37 +289,6 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         value = earlier(value, self.config["lookback_window"])
         start_date = self.config.get("start_date")
         return max(value, start_date) if start_date else value
-
-    def _check(self, record: object, position: int) -> None:
-        if not isinstance(record, dict):
-            message = (
-                f"record {position} of the listing is no object: {one_line(repr(record), 100)}"
-            )
-            raise FatalAPIError(self._line(message))
-        if record.get("id") is None:
-            message = f"record {position} of the listing has no `id`; its fields: {_listed(record)}"
-            raise FatalAPIError(self._line(one_line(message)))
-        unknown = record.keys() - self._known_fields
-        if unknown:
-            self._known_fields |= unknown
-            self.log(
-                "Passing on fields that the schema does not list: %s",
-                _listed(sorted(unknown)),
-                level=logging.WARNING,
-            )
-
-    def _timestamp(self, record: Record, name: str) -> str | None:
-        try:
-            return canonical(record[name])
-        except ValueError:
-            self.log(
-                "Record %s: `%s` is no timestamp and becomes null: %s",
-                record["id"],
-                name,
-                one_line(repr(record[name]), 100),
-                level=logging.WARNING,
-            )
-            return None
 
     # State and messages, where the SDK has no public way to say it
 
@@ -355,7 +317,3 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         if not self._has_written_schema:
             self._has_written_schema = True
             super()._write_schema_message()
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

@@ -37,6 +37,19 @@ def one_line(text: str, limit: int = MAX_BODY) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def listed(names: Iterable[str]) -> str:
+    """List names of settings or fields in a sentence.
+
+    Args:
+        names: One name or more.
+
+    Returns:
+        "`a`, `b` and `c`".
+    """
+    *rest, last = (f"`{name}`" for name in names)
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
 def describe(response: requests.Response) -> str:
     """Say what a server answered.
 

@@ -12,24 +12,17 @@ import heapq
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from tap_analytics._compat import override
-from tap_analytics.errors import retry_after
+from tap_analytics.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
     from typing import Self
-
-RECOVERY = 0.95
-"""By how much each answer shortens the distance between requests that a refusal has put there."""
-
-SHORTEST_GAP = 0.001
-"""The distance, in seconds, from which on none is kept."""
 
 
 @dataclass(slots=True, order=True)
@@ -62,13 +55,8 @@ class PrefetchingSession(requests.Session):
     Within its context (`with session:`) hints are acted upon; outside of it, it is an ordinary
     session.
 
-    The number of requests in flight is limited by a window that starts at 1, doubles with each
-    answer up to `max_concurrent` and halves when the server refuses one (429). A `Retry-After`
-    holds back all requests until then, and from then on requests keep the distance at which the
-    server has answered them before; each answer shortens it a little.
-
     Attributes:
-        window: How many requests may be in flight now.
+        pace: How fast requests may be sent; hints and requests alike keep to it.
     """
 
     def __init__(self, url: str, *, max_concurrent: int, timeout: float, streams: int = 0) -> None:
@@ -81,7 +69,7 @@ class PrefetchingSession(requests.Session):
             streams: How many streams share the session.
         """
         super().__init__()
-        self.window = 1
+        self.pace = Pace(max_concurrent)
         self._max_concurrent = max_concurrent
         self._timeout = timeout
         # Memory holds so many responses at most: two windows, and the first page of each stream.
@@ -102,12 +90,7 @@ class PrefetchingSession(requests.Session):
         self._hints: dict[str | None, Hint] = {}
         self._pending: list[Hint] = []
         self._sent_ahead = 0
-        self._in_flight = 0
         self._is_waiting = False
-        self._resume_at = 0.0
-        self._gap = 0.0
-        self._period_start = 0.0
-        self._answered = 0
 
     # Hints
 
@@ -203,23 +186,13 @@ class PrefetchingSession(requests.Session):
     def _wait_for_turn(self) -> None:
         self._is_waiting = True
         try:
-            while (delay := self._delay()) != 0:
+            while (delay := self.pace.delay()) != 0:
                 self._has_come.wait(delay)
         finally:
             self._is_waiting = False
 
-    def _delay(self) -> float | None:
-        """Tell in how many seconds a request may be sent, or None if one must come back first."""
-        if self._in_flight >= self.window:
-            return None
-        return max(0.0, self._resume_at - monotonic())
-
     def _depart(self) -> None:
-        self._in_flight += 1
-        now = monotonic()
-        self._period_start = self._period_start or now
-        if self._gap:
-            self._resume_at = now + self._gap
+        self.pace.sent()
         self._wake_thread()
 
     def _exchange(
@@ -231,31 +204,14 @@ class PrefetchingSession(requests.Session):
             return error
 
     def _arrive(self, outcome: requests.Response | Exception) -> None:
-        self._in_flight -= 1
-        if isinstance(outcome, requests.Response):
-            if outcome.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-                self._slow_down(retry_after(outcome))
-            elif outcome.status_code == HTTPStatus.UNAUTHORIZED:
-                # Wrong credentials are not tried over and over.
-                self._drop_all()
-            elif outcome.ok:
-                self._speed_up()
+        self.pace.came_back(outcome)
+        if isinstance(outcome, requests.Response) and (
+            outcome.status_code == HTTPStatus.UNAUTHORIZED
+        ):
+            # Wrong credentials are not tried over and over.
+            self._drop_all()
         self._has_come.notify()
         self._wake_thread()
-
-    def _speed_up(self) -> None:
-        self.window = min(2 * self.window, self._max_concurrent)
-        self._answered += 1
-        self._gap = self._gap * RECOVERY if self._gap > SHORTEST_GAP else 0.0
-
-    def _slow_down(self, pause: float) -> None:
-        self.window = max(1, self.window // 2)
-        now = monotonic()
-        if pause and self._answered:
-            self._gap = min(pause, (now - self._period_start + pause) / self._answered)
-        self._resume_at = max(self._resume_at, now + pause)
-        self._period_start = self._resume_at
-        self._answered = 0
 
     # Sending ahead
 
@@ -294,7 +250,7 @@ class PrefetchingSession(requests.Session):
                 ):
                     heapq.heappop(self._pending)
                 is_allowed = self._sent_ahead < self._capacity and not self._is_waiting
-                delay = self._delay() if self._pending and is_allowed else None
+                delay = self.pace.delay() if self._pending and is_allowed else None
                 if delay == 0:
                     hint = heapq.heappop(self._pending)
                     hint.is_sent = True

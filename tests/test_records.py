@@ -114,7 +114,7 @@ def test_fields_that_the_schema_does_not_list_arrive_and_are_named_once(
     run = run_tap(only("creator", sandbox))
     assert run.records("users")[0] == {"id": "1", "new": {"a": [1]}, "newer": 2}
     assert [line for line in run.warnings if "does not list" in line] == [
-        "Passing on fields that the schema does not list: `new`, `newer`"
+        "Passing on fields that the schema does not list: `new` and `newer`"
     ]
 
 

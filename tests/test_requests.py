@@ -31,7 +31,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr("backoff._sync.time", SimpleNamespace(sleep=seconds.append))
     monkeypatch.setattr(PrefetchingSession, "hint", lambda *_: None)
     # The pause that the session makes has tests of its own.
-    monkeypatch.setattr("tap_analytics.prefetch.retry_after", lambda _: 0.0)
+    monkeypatch.setattr("tap_analytics.pace.retry_after", lambda _: 0.0)
     return seconds
 
 
@@ -197,11 +197,11 @@ def test_a_server_that_is_not_there(run_tap: RunTap, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("status", "api", "advice"),
     [
-        (401, "creator", "; check `client_id`, `client_secret`"),
-        (401, "experience", "; check `username`, `password`"),
-        (403, "creator", "; check that `client_id`, `client_secret` belong to an account that"),
-        (403, "experience", "; check that `username`, `password`, `account_id` belong"),
-        (404, "experience", "; check `experience_api_url`, `account_id`"),
+        (401, "creator", "; check `client_id` and `client_secret`"),
+        (401, "experience", "; check `username` and `password`"),
+        (403, "creator", "; check that `client_id` and `client_secret` belong to an account that"),
+        (403, "experience", "; check that `username`, `password` and `account_id` belong"),
+        (404, "experience", "; check `experience_api_url` and `account_id`"),
         (404, "creator", "; check `creator_api_url`"),
         (400, "creator", ""),
         (410, "creator", ""),

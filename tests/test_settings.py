@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         (
             {"username": None, "password": ""},
             (
-                "`username` and `password` are missing: set `username`, `password` and `account_id`, "
-                "or none of them"
+                "`username` and `password` are missing: "
+                "set `username`, `password` and `account_id`, or none of them"
             ),
         ),
         (

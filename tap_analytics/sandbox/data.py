@@ -95,7 +95,7 @@ def _make_odd(row: Row, record: Record) -> Record:
         case 6 if "published_at" in record:
             record["published_at"] = "0001-01-01T00:00:00Z"
         case 8 if "engagement" in record:
-            record["engagement"]["view_count"] = _NOT_A_DOUBLE
+            record["engagement"]["view_count"] = _NOT_A_DOUBLE + 2 * row.revision
         case 8 if "reputation" in record:
-            record["reputation"]["follower_count"] = _NOT_A_DOUBLE
+            record["reputation"]["follower_count"] = _NOT_A_DOUBLE + 2 * row.revision
     return record

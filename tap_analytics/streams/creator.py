@@ -11,6 +11,7 @@ from tap_analytics.client import AnalyticsStream
 from tap_analytics.pages import page_of
 from tap_analytics.pagination import LimitOffsetPaginator
 from tap_analytics.prefetch import Hint
+from tap_analytics.settings import CREATOR_API
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 class CreatorStream(AnalyticsStream):
     """A listing of the creator API, read with `limit` and `offset`."""
 
-    url_setting = "creator_api_url"
-    credential_settings = ("client_id", "client_secret")
+    api = CREATOR_API
     first_page = 0
 
     def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
@@ -53,7 +53,7 @@ class CreatorStream(AnalyticsStream):
         # What is needed for the listing being read comes first, a child's before its parent's.
         position = (-2 if self.parent_stream_type else -1, offset)
         # Twice as far with each page: a listing of three pages is not asked for eight more.
-        ahead = min(self._session.window, 2**self._paginator.count)
+        ahead = min(self._session.pace.window, 2**self._paginator.count)
         if self.has_selected_descendents:
             ahead = 1
         self._session.hint(self.next_pages(self.context, offset, position, ahead, response))

@@ -6,13 +6,13 @@ from singer_sdk.pagination import SinglePagePaginator
 
 from tap_analytics._compat import override
 from tap_analytics.client import AnalyticsStream
+from tap_analytics.settings import EXPERIENCE_API
 
 
 class ExperienceStream(AnalyticsStream):
     """A listing of the experience API, which answers it whole."""
 
-    url_setting = "experience_api_url"
-    credential_settings = ("username", "password", "account_id")
+    api = EXPERIENCE_API
     first_page = None
 
     @override

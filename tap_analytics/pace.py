@@ -1,0 +1,92 @@
+"""How many requests at a time, and how far apart: what a server shows that it likes."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from tap_analytics.errors import retry_after
+
+if TYPE_CHECKING:
+    import requests
+
+RECOVERY = 0.95
+"""By how much each answer shortens the distance between requests that a refusal has put there."""
+
+SHORTEST_GAP = 0.001
+"""The distance, in seconds, from which on none is kept."""
+
+
+class Pace:
+    """The pace of requests to one API. Not safe for threads: its user holds a lock.
+
+    A window limits the requests in flight: it starts at 1, doubles with each page that is
+    answered, up to a limit, and halves with each refusal (429). A `Retry-After` holds back all
+    requests until then. From then on requests keep the distance at which the server has answered
+    until it refused; each answer shortens it a little, to find out whether that still holds.
+
+    Attributes:
+        window: How many requests may be in flight.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Start slowly.
+
+        Args:
+            limit: The largest window.
+        """
+        self.window = 1
+        self._limit = limit
+        self._in_flight = 0
+        self._next_at = 0.0
+        self._gap = 0.0
+        self._since: float | None = None
+        self._answered = 0
+
+    def delay(self) -> float | None:
+        """Tell when the next request may be sent.
+
+        Returns:
+            Seconds from now, or None if one has to come back first.
+        """
+        if self._in_flight >= self.window:
+            return None
+        return max(0.0, self._next_at - monotonic())
+
+    def sent(self) -> None:
+        """Take note that a request is being sent."""
+        self._in_flight += 1
+        now = monotonic()
+        if self._since is None:
+            self._since = now
+        if self._gap:
+            self._next_at = now + self._gap
+
+    def came_back(self, outcome: requests.Response | Exception) -> None:
+        """Take note of what has become of a request.
+
+        Args:
+            outcome: The response, or why there is none.
+        """
+        self._in_flight -= 1
+        if isinstance(outcome, Exception):
+            return
+        if outcome.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            self._slow_down(retry_after(outcome))
+        elif outcome.ok:
+            self._speed_up()
+
+    def _speed_up(self) -> None:
+        self.window = min(2 * self.window, self._limit)
+        self._answered += 1
+        self._gap = self._gap * RECOVERY if self._gap > SHORTEST_GAP else 0.0
+
+    def _slow_down(self, pause: float) -> None:
+        self.window = max(1, self.window // 2)
+        now = monotonic()
+        if pause and self._answered and self._since is not None:
+            self._gap = min(pause, (now - self._since + pause) / self._answered)
+        self._next_at = max(self._next_at, now + pause)
+        self._since = self._next_at
+        self._answered = 0
