@@ -105,7 +105,9 @@ class PrefetchingSession(requests.Session):
         """Drop all hints, end all threads that wait, and close the connections."""
         with self._lock:
             self._is_open = False
-            self._drop_all()
+            self._hints.clear()
+            self._pending.clear()
+            self._sent_ahead = 0
             self._may_start.notify_all()
         super().close()
 
@@ -127,11 +129,6 @@ class PrefetchingSession(requests.Session):
         with self._lock:
             for hint in [hint for hint in self._hints.values() if hint.group == group]:
                 self._take(hint.request.url)
-
-    def _drop_all(self) -> None:
-        self._hints.clear()
-        self._pending.clear()
-        self._sent_ahead = 0
 
     def _add(self, hints: Iterable[Hint]) -> None:
         for hint in hints:
@@ -209,7 +206,9 @@ class PrefetchingSession(requests.Session):
             outcome.status_code == HTTPStatus.UNAUTHORIZED
         ):
             # Wrong credentials are not tried over and over.
-            self._drop_all()
+            for hint in self._pending:
+                self._hints.pop(hint.request.url, None)
+            self._pending.clear()
         self._has_come.notify()
         self._wake_thread()
 
@@ -219,7 +218,7 @@ class PrefetchingSession(requests.Session):
         if self._pending and self._threads < self._max_concurrent:
             self._threads += 1
             # A daemon: the end of the process waits for no server.
-            threading.Thread(target=self._send_ahead, daemon=True).start()
+            threading.Thread(target=self._send_ahead, name="prefetch", daemon=True).start()
         else:
             self._may_start.notify()
 

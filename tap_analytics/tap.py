@@ -87,15 +87,15 @@ class TapAnalytics(Tap):
             FatalAPIError: If a stream can't be read.
         """
         self._require_credentials()
-        streams = [s for s in self.streams.values() if isinstance(s, AnalyticsStream)]
+        first_pages: dict[PrefetchingSession, list[Hint]] = {}
+        for number, stream in enumerate(self.streams.values()):
+            is_read = stream.selected or stream.has_selected_descendents
+            if isinstance(stream, AnalyticsStream) and is_read and not stream.parent_stream_type:
+                hint = Hint((number,), stream.page_request(None, stream.first_page), stream.name)
+                first_pages.setdefault(stream.requests_session, []).append(hint)
         with ExitStack() as stack:
-            for session in {stream.requests_session for stream in streams}:
-                stack.enter_context(session)
-            for number, stream in enumerate(streams):
-                is_read = stream.selected or stream.has_selected_descendents
-                if is_read and not stream.parent_stream_type:
-                    request = stream.page_request(None, stream.first_page)
-                    stream.requests_session.hint([Hint((number,), request, stream.name)])
+            for session, hints in first_pages.items():
+                stack.enter_context(session).hint(hints)
             super().sync_all()
 
     @override  # type: ignore[misc] # final for type checkers only

@@ -61,10 +61,20 @@ class CreatorStream(AnalyticsStream):
 
     @override
     def request_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
-        yield from super().request_records(context)
-        self._session.forget(self.listing(context))
+        try:
+            yield from super().request_records(context)
+        finally:
+            self._session.forget(self.listing(context))
 
     def listing(self, context: Context | None) -> tuple[object, ...]:
+        """Name a listing, as the group of the hints that it gives rise to.
+
+        Args:
+            context: The context that the stream is listed in.
+
+        Returns:
+            What tells the listing from all others.
+        """
         return (self.name, *(context or {}).values())
 
     def next_pages(
