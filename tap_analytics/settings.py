@@ -159,6 +159,14 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         title="User agent",
         description="User-Agent header of requests; tap-analytics/VERSION if not set.",
     ),
+    th.Property(
+        "emit_activate_version_messages",
+        th.BooleanType,
+        default=False,
+        title="Activate versions",
+        description="Tell the target, for streams with FULL_TABLE replication, which records are "
+        "current, so that it can remove the others.",
+    ),
 ).to_dict()
 
 

@@ -17,7 +17,7 @@ for _sandbox in (_whole, _per_account):
     _sandbox.start()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _stop_sandboxes() -> Iterator[None]:
     yield
     _whole.stop()

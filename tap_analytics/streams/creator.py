@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tap_analytics._compat import override
 from tap_analytics.client import AnalyticsStream
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import requests
-    from singer_sdk import Stream, Tap
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
     from tap_analytics.prefetch import PrefetchingSession
@@ -27,7 +27,7 @@ class CreatorStream(AnalyticsStream):
     """A listing of the creator API, read with `limit` and `offset`."""
 
     api = CREATOR_API
-    first_page = 0
+    first_page: ClassVar[int] = 0
 
     def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
         """Create the stream, see `AnalyticsStream`."""
@@ -50,13 +50,13 @@ class CreatorStream(AnalyticsStream):
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         super().parse_response(response)
         offset = self._paginator.current_value
-        # What is needed for the listing being read comes first, a child's before its parent's.
-        position = (-2 if self.parent_stream_type else -1, offset)
         # Twice as far with each page: a listing of three pages is not asked for eight more.
         ahead = min(self._session.pace.window, 2**self._paginator.count)
         if self.has_selected_descendents:
             ahead = 1
-        self._session.hint(self.next_pages(self.context, offset, position, ahead, response))
+        # What is needed for the listing being read comes first, a child's before its parent's.
+        place = (-2 if self.parent_stream_type else -1,)
+        self._session.hint(self.next_pages(self.context, place, offset, ahead, response))
         return self._paginator.new_records(response)
 
     @override
@@ -80,8 +80,8 @@ class CreatorStream(AnalyticsStream):
     def next_pages(
         self,
         context: Context | None,
+        place: tuple[int, ...],
         offset: int,
-        position: tuple[int, ...],
         ahead: int,
         response: requests.Response,
     ) -> Iterator[Hint]:
@@ -89,9 +89,9 @@ class CreatorStream(AnalyticsStream):
 
         Args:
             context: The context of the listing.
+            place: The place of the listing in the order of reading.
             offset: The offset of the page.
-            position: The position of the page in the order of reading.
-            ahead: How many pages ahead to look. If it is only one, it leads on to the next.
+            ahead: How many pages ahead to look. If it is only one, that leads on to the next.
             response: The response that holds the page.
 
         Yields:
@@ -107,35 +107,39 @@ class CreatorStream(AnalyticsStream):
                 following = offset + number * count
                 if page.total is not None and following >= page.total:
                     break
-                # Before the children of this page: their parents' next page leads on to more.
-                place = (*position, number - ahead - 1)
-                lead_on = partial(self.next_pages, context, following, place, 1)
+                lead_on = partial(self.next_pages, context, place, following, 1)
                 yield Hint(
-                    place,
+                    # Before the children of this page, as it leads on to more of them.
+                    (*place, offset, number - ahead - 1),
                     self.page_request(context, following),
                     self.listing(context),
                     lead_on if ahead == 1 else None,
                 )
-        children = [child for child in self.child_streams if child.selected]
-        if children:
-            yield from self._first_pages(children, page.records, position)
+        children = [
+            (rank, child)
+            for rank, child in enumerate(self.child_streams)
+            if isinstance(child, CreatorStream) and child.selected
+        ]
+        for number, record in enumerate(page.records if children else ()):
+            if isinstance(record, dict) and self.stream_maps[0].get_filter_result(record):
+                child_context = self.get_child_context(record, context) or {}
+                for rank, child in children:
+                    child_place = (*place, offset, number, rank)
+                    yield child.first_page_of(child_context, child_place)
 
-    def _first_pages(
-        self, children: list[Stream], records: list[Any], position: tuple[int, ...]
-    ) -> Iterator[Hint]:
-        for number, record in enumerate(records):
-            if not isinstance(record, dict) or record.get("id") is None:
-                continue
-            context = self.get_child_context(record, None)
-            for child in children:
-                if isinstance(child, CreatorStream) and self.stream_maps[0].get_filter_result(
-                    record
-                ):
-                    place = (*position, number, self.child_streams.index(child))
-                    lead_on = partial(child.next_pages, context, 0, place, 1)
-                    yield Hint(
-                        place, child.page_request(context, 0), child.listing(context), lead_on
-                    )
+    def first_page_of(self, context: Context, place: tuple[int, ...]) -> Hint:
+        """Guess that a listing will be read.
+
+        Args:
+            context: The context of the listing.
+            place: The place of the listing in the order of reading.
+
+        Returns:
+            A hint at its first page, which leads on to the next if it is full.
+        """
+        lead_on = partial(self.next_pages, context, place, self.first_page, 1)
+        request = self.page_request(context, self.first_page)
+        return Hint((*place, self.first_page), request, self.listing(context), lead_on)
 
 
 class WorkPlatformsStream(CreatorStream):
@@ -160,7 +164,7 @@ class AccountsStream(CreatorStream):
 
     @override
     def get_child_context(self, record: Record, context: Context | None) -> dict[str, Any]:
-        return {"account_id": record["id"]}
+        return {"account_id": record.get("id")}
 
 
 class ProfilesStream(CreatorStream):

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conftest import STREAMS, RunTap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n\n")[1].split("\n## ")[0]
+
+
+def rows(about: dict[str, Any]) -> Iterator[str]:
+    for name, setting in about["settings"]["properties"].items():
+        kind = setting.get("format") or next(kind for kind in setting["type"] if kind != "null")
+        secret = ", secret" if setting.get("secret") else ""
+        default = setting.get("default")
+        text = default if isinstance(default, str) else json.dumps(default)
+        shown = "" if default is None else f"`{text}`"
+        yield f"| `{name}` | {kind}{secret} | {shown} | {setting['description']} |"
+
+
+def test_the_settings_table_is_what_about_says(run_tap: RunTap) -> None:
+    about = json.loads(run_tap(None, "--about", "--format=json").output)
+    table = [line for line in section("Settings").splitlines() if line.startswith("| `")]
+    assert table == list(rows(about))
+
+
+def test_every_stream_is_listed() -> None:
+    assert set(re.findall(r"`(\w+)`", section("Streams").split("\n\n")[0])) == set(STREAMS)
+
+
+def test_the_first_two_commands_are_one_line_each() -> None:
+    first, second, *_ = re.findall(r"```sh\n(.*?)\n```", README, flags=re.DOTALL)
+    assert first.endswith("tap-analytics-sandbox demo")
+    assert second.endswith("pytest")
+    assert "\n" not in first + second
