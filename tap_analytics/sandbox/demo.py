@@ -168,6 +168,5 @@ def _explain(day: int, database: Path) -> None:
         print("\nDay 0: everything was extracted. Run the demo again: it will be a day later.")
     query = f"FROM {_SCHEMA}.social_income_transactions SELECT currency, sum(amount) GROUP BY ALL"
     print(f"\nThe database is {database}. A question to it:\n")
-    print(
-        f"""  {sys.executable} -c 'import duckdb; print(duckdb.connect("{database}").sql("{query}"))'"""
-    )
+    question = f'import duckdb; print(duckdb.connect("{database}").sql("{query}"))'
+    print(f"  {sys.executable} -c '{question}'")
