@@ -6,6 +6,7 @@ import sys
 
 from singer_sdk.exceptions import ConfigValidationError, FatalAPIError
 
+from tap_analytics.messages import MessageWriter
 from tap_analytics.tap import TapAnalytics
 
 
@@ -18,6 +19,8 @@ def main() -> None:
             TapAnalytics.logger.error("%s", line)
     except FatalAPIError as error:
         TapAnalytics.logger.error("%s", error)
+    finally:
+        MessageWriter.flush()
     sys.exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC
+from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from singer_sdk import RESTStream
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.schema.source import SchemaDirectory, StreamSchema
+from singer_sdk.singerlib import RecordMessage
 from singer_sdk.streams.rest import PageContext
 
 from tap_analytics import schemas
@@ -70,6 +72,9 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     # the schema doesn't list.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
+    # A line in the log for each request is more than anybody reads; they are still counted.
+    _LOG_REQUEST_METRICS = False
+
     def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
         """Create the stream.
 
@@ -80,6 +85,9 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         self._session = session
         super().__init__(tap)
         self._reader = RecordReader(self.schema, self.logger.warning)
+        self._is_whole = False
+        self._latest: str | None = None
+        self._received_at: datetime | None = None
         self._has_written_schema = False
         self._has_warned_of_missing_bookmark = False
 
@@ -219,6 +227,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
+        self._received_at = datetime.now(UTC)
         page = page_of(response)
         for position in sorted(page.mended):
             record = page.records[position]
@@ -269,6 +278,8 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         """
         since = self._starting_value(context)
         has_children = self.has_selected_descendents
+        self._is_whole = all(self.mask.values())
+        self._latest = None
         for position, item in enumerate(self.request_records(context)):
             try:
                 record = self._reader.read(item, position)
@@ -281,6 +292,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
                     self._process_record(record, child_context=context)
                 continue
             yield record
+        self._advance_bookmark(context)
 
     def _starting_value(self, context: Context | None) -> str | None:
         value = canonical(self.get_starting_replication_key_value(context))
@@ -290,25 +302,59 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         start_date = self.config.get("start_date")
         return max(value, start_date) if start_date else value
 
+    @override
+    def generate_child_contexts(
+        self, record: Record, context: Context | None
+    ) -> Iterable[Context | None]:
+        """Make the contexts of children, where there are any.
+
+        Args:
+            record: A record.
+            context: The stream's context.
+
+        Returns:
+            A context for each child stream, if the stream has children.
+        """
+        return super().generate_child_contexts(record, context) if self.child_streams else ()
+
     # State and messages, where the SDK has no public way to say it
+
+    def _advance_bookmark(self, context: Context | None) -> None:
+        if self.replication_key and self._latest is not None:
+            super()._increment_stream_state({self.replication_key: self._latest}, context=context)
 
     @override
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        # The SDK's raises for an absent replication key and warns of every null.
-        if self.replication_key and latest_record.get(self.replication_key) is None:
-            if not self._has_warned_of_missing_bookmark:
-                self._has_warned_of_missing_bookmark = True
-                self.log(
-                    "Records without `%s` are extracted in every sync and never move the bookmark; "
-                    "the first one is %s",
-                    self.replication_key,
-                    latest_record["id"],
-                    level=logging.WARNING,
-                )
+        # Once per listing instead of once per record, in `get_records`. Besides, the SDK's raises
+        # for an absent replication key and warns of every null.
+        value = latest_record.get(self.replication_key) if self.replication_key else None
+        if value is not None:
+            self._latest = value if self._latest is None else max(value, self._latest)
+        elif self.replication_key and not self._has_warned_of_missing_bookmark:
+            self._has_warned_of_missing_bookmark = True
+            self.log(
+                "Records without `%s` are extracted in every sync and never move the bookmark; "
+                "the first one is %s",
+                self.replication_key,
+                latest_record["id"],
+                level=logging.WARNING,
+            )
+
+    @override
+    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        # The SDK's walks through each record, also where nothing is deselected, and reads the
+        # clock for each.
+        if not self._is_whole:
+            yield from super()._generate_record_messages(record)
             return
-        super()._increment_stream_state(latest_record, context=context)
+        for stream_map in self.stream_maps:
+            mapped = stream_map.transform(record)
+            if mapped is not None:
+                yield RecordMessage(
+                    stream_map.stream_alias, mapped, self._stream_version, self._received_at
+                )
 
     @override
     def _write_schema_message(self) -> None:

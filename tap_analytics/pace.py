@@ -17,6 +17,10 @@ RECOVERY = 0.95
 SHORTEST_GAP = 0.001
 """The distance, in seconds, from which on none is kept."""
 
+NOTICEABLE = 0.002
+"""The time to an answer, in seconds, from which on it is worth sending requests ahead: handing a
+response from thread to thread takes about half a millisecond of the interpreter's time."""
+
 
 class Pace:
     """The pace of requests to one API. Not safe for threads: its user holds a lock.
@@ -42,7 +46,13 @@ class Pace:
         self._next_at = 0.0
         self._gap = 0.0
         self._since: float | None = None
+        self._round_trip: float | None = None
         self._answered = 0
+
+    @property
+    def is_noticeable(self) -> bool:
+        """Whether answers take long enough for requests to be sent ahead, as far as is known."""
+        return self._round_trip is None or self._round_trip >= NOTICEABLE
 
     def delay(self) -> float | None:
         """Tell when the next request may be sent.
@@ -76,6 +86,9 @@ class Pace:
             self._slow_down(retry_after(outcome))
         elif outcome.ok:
             self._speed_up()
+            taken = outcome.elapsed.total_seconds()
+            known = taken if self._round_trip is None else self._round_trip
+            self._round_trip = 0.75 * known + 0.25 * taken
 
     def _speed_up(self) -> None:
         self.window = min(2 * self.window, self._limit)

@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -90,6 +91,7 @@ class PrefetchingSession(requests.Session):
         self._hints: dict[str | None, Hint] = {}
         self._pending: list[Hint] = []
         self._sent_ahead = 0
+        self._followed: WeakSet[requests.Response] = WeakSet()
         self._is_waiting = False
 
     # Hints
@@ -115,10 +117,13 @@ class PrefetchingSession(requests.Session):
         """Tell what will probably be asked for; what has been told before is passed over.
 
         Args:
-            hints: Requests, in any order.
+            hints: Requests, in any order. They are not even looked at where the server answers
+                faster than a thread could take the answer over.
         """
-        with self._lock:
-            self._add(hints)
+        if self.pace.is_noticeable:
+            hints = list(hints)
+            with self._lock:
+                self._add(hints)
 
     def forget(self, group: Hashable) -> None:
         """Drop what has been hinted at for the sake of something that has been read.
@@ -143,6 +148,17 @@ class PrefetchingSession(requests.Session):
             self._sent_ahead -= 1
             self._wake_thread()
         return hint
+
+    def has_followed(self, response: requests.Response) -> bool:
+        """Tell whether a response has already led on to further hints.
+
+        Args:
+            response: A response of this session.
+
+        Returns:
+            True if it came ahead of need, by a hint with `follow`.
+        """
+        return response in self._followed
 
     # Sending
 
@@ -227,6 +243,7 @@ class PrefetchingSession(requests.Session):
             outcome = self._exchange(hint.request, timeout=self._timeout)
             followers: list[Hint] = []
             if isinstance(outcome, requests.Response) and outcome.ok and hint.follow:
+                self._followed.add(outcome)
                 try:
                     followers = list(hint.follow(outcome))
                 except Exception as error:  # noqa: BLE001 - raised where the response is asked for

@@ -41,7 +41,8 @@ def canonical(value: object) -> str | None:
         text = value.strip()
         if not text:
             return None
-        moment = _from_epoch(Decimal(text)) if _EPOCH_AS_TEXT.fullmatch(text) else _from_iso(text)
+        is_epoch = text[4:5] != "-" and _EPOCH_AS_TEXT.fullmatch(text)
+        moment = _from_epoch(Decimal(text)) if is_epoch else _from_iso(text)
     elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         moment = _from_epoch(Decimal(value))
     else:

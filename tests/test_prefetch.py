@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@pytest.fixture(autouse=True)
+def _every_hint_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else none would on loopback."""
+    monkeypatch.setattr("tap_analytics.pace.NOTICEABLE", 0.0)
+
+
 def rows(count: int) -> list[dict[str, Any]]:
     return [{"id": str(row), "updated_at": "2024-05-01T10:00:00"} for row in range(count)]
 
@@ -281,6 +287,16 @@ def test_an_error_ends_the_tap_though_threads_are_waiting(
 
 
 # The session
+
+
+def test_nothing_is_sent_ahead_where_answers_come_at_once(
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_analytics.pace.NOTICEABLE", 60.0)
+    sandbox.data["users"] = rows(300)
+    run = run_tap(only("creator", sandbox))
+    assert len(run.ids("users")) == 300
+    assert offsets(sandbox) == list(range(0, 301, 10))
 
 
 def request_of(sandbox: Sandbox, path: str = "/v1/users?limit=1&offset=0") -> Any:  # noqa: ANN401

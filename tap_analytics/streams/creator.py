@@ -33,11 +33,13 @@ class CreatorStream(AnalyticsStream):
         """Create the stream, see `AnalyticsStream`."""
         super().__init__(tap, session)
         self._paginator = LimitOffsetPaginator(self.config["page_size"])
+        self._farthest = 0
 
     @override
     def get_new_paginator(self) -> LimitOffsetPaginator:
         longest = self._paginator.longest
         self._paginator = LimitOffsetPaginator(self.config["page_size"], longest=longest)
+        self._farthest = 0
         return self._paginator
 
     @override
@@ -56,7 +58,8 @@ class CreatorStream(AnalyticsStream):
             ahead = 1
         # What is needed for the listing being read comes first, a child's before its parent's.
         place = (-2 if self.parent_stream_type else -1,)
-        self._session.hint(self.next_pages(self.context, place, offset, ahead, response))
+        if not self._session.has_followed(response) or ahead > 1:
+            self._session.hint(self.next_pages(self.context, place, offset, ahead, response))
         return self._paginator.new_records(response)
 
     @override
@@ -107,6 +110,9 @@ class CreatorStream(AnalyticsStream):
                 following = offset + number * count
                 if page.total is not None and following >= page.total:
                     break
+                if ahead > 1 and following <= self._farthest:
+                    continue
+                self._farthest = following
                 lead_on = partial(self.next_pages, context, place, following, 1)
                 yield Hint(
                     # Before the children of this page, as it leads on to more of them.
