@@ -85,6 +85,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         self._session = session
         super().__init__(tap)
         self._reader = RecordReader(self.schema, self.logger.warning)
+        self._request_without_query: requests.PreparedRequest | None = None
         self._is_whole = False
         self._latest: str | None = None
         self._received_at: datetime | None = None
@@ -119,6 +120,41 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     @override
     def timeout(self) -> int:
         return int(self.config["request_timeout"])
+
+    @override
+    def get_url(self, context: Context | None) -> str:
+        """Get the URL of the listing, which does not depend on the context.
+
+        Args:
+            context: The stream's context.
+
+        Returns:
+            The URL without its query.
+        """
+        return self._url
+
+    @cached_property
+    def _url(self) -> str:
+        return super().get_url(None)
+
+    @override
+    def build_prepared_request(self, *args: Any, **kwargs: Any) -> requests.PreparedRequest:
+        """Make a request; those of a stream differ in their query only.
+
+        Args:
+            *args: As for `requests.Request`, by position.
+            **kwargs: The same by name, with the query, encoded, as `params`.
+
+        Returns:
+            The request, with authentication.
+        """
+        query = kwargs.pop("params")
+        if self._request_without_query is None:
+            self._request_without_query = super().build_prepared_request(*args, **kwargs)
+        request = self._request_without_query.copy()
+        if query:
+            request.url = f"{request.url}?{query}"
+        return request
 
     def page_request(self, context: Context | None, page: int | None) -> requests.PreparedRequest:
         """Make the request that the SDK will make for a page, to hint at it.

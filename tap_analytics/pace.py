@@ -86,9 +86,10 @@ class Pace:
             self._slow_down(retry_after(outcome))
         elif outcome.ok:
             self._speed_up()
-            taken = outcome.elapsed.total_seconds()
-            known = taken if self._round_trip is None else self._round_trip
-            self._round_trip = 0.75 * known + 0.25 * taken
+            # The shortest of late: others may have waited for the interpreter, not the server.
+            self._round_trip = min(
+                outcome.elapsed.total_seconds(), 1.1 * (self._round_trip or float("inf"))
+            )
 
     def _speed_up(self) -> None:
         self.window = min(2 * self.window, self._limit)

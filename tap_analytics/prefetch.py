@@ -231,7 +231,9 @@ class PrefetchingSession(requests.Session):
     # Sending ahead
 
     def _wake_thread(self) -> None:
-        if self._pending and self._threads < self._max_concurrent:
+        if not self._pending:
+            return
+        if self._threads < self._max_concurrent:
             self._threads += 1
             # A daemon: the end of the process waits for no server.
             threading.Thread(target=self._send_ahead, name="prefetch", daemon=True).start()

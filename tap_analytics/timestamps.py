@@ -10,6 +10,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+_LENGTH_WITHOUT_ZONE = len("YYYY-MM-DDTHH:MM:SS.ffffff")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Numbers from here on are milliseconds, smaller ones seconds: as milliseconds it is March 1973,
@@ -38,6 +40,10 @@ def canonical(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
+        if len(value) == _LENGTH_WITHOUT_ZONE and value[19] == "." and value[20:].isdigit():
+            # As the creator API sends most of them; that it is valid is all there is to find out.
+            datetime.fromisoformat(value)
+            return f"{value[:10]}T{value[11:]}+00:00"
         text = value.strip()
         if not text:
             return None
