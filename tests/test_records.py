@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import STREAMS, RunTap, impatient, only
+from singer_sdk.singerlib.encoding import SimpleSingerWriter
 
+from tap_analytics.client import AnalyticsStream
 from tap_analytics.sandbox import Reply, Sandbox
+from tap_analytics.tap import TapAnalytics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,3 +209,64 @@ def test_batches_hold_the_same_records(run_tap: RunTap, sandbox: Sandbox, tmp_pa
     assert run.status == 0, run.log
     batches = run.of_type("BATCH")
     assert {batch["stream"] for batch in batches} >= {"users", "accounts"}
+
+
+def deselect(catalog: dict[str, Any], *breadcrumbs: tuple[str, ...]) -> None:
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if tuple(item["breadcrumb"]) in breadcrumbs:
+                item["metadata"]["selected"] = False
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"content_by_account": True},
+        {"flattening_enabled": True, "flattening_max_depth": 3},
+        {"stream_maps": {"users": {"__filter__": "name < 'M'", "key": "md5(id)"}, "flows": None}},
+        {"stream_maps": {"users": {"__alias__": "people"}, "tags": {"id": "id", "__else__": None}}},
+        {"emit_activate_version_messages": True},
+    ],
+    ids=["plain", "per account", "flattened", "mapped", "renamed", "versioned"],
+)
+@pytest.mark.parametrize("deselected", [False, True], ids=["whole", "deselected"])
+@pytest.mark.parametrize("method", ["INCREMENTAL", "FULL_TABLE"])
+def test_the_messages_are_those_of_the_sdk(
+    run_tap: RunTap,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    method: str,
+    *,
+    deselected: bool,
+) -> None:
+    config = impatient(sandbox, **settings)
+    catalog = json.loads(run_tap(config, "--discover").output)
+    for entry in catalog["streams"]:
+        entry["replication_method"] = method
+    if deselected:
+        reputation = ("properties", "reputation")
+        deselect(
+            catalog,
+            ("properties", "created_at"),
+            (*reputation, "properties", "follower_count"),
+            ("properties", "engagement"),
+        )
+    ours = run_tap(config, catalog=catalog)
+    with monkeypatch.context() as patch:
+        for name in ("_generate_record_messages", "_increment_stream_state"):
+            patch.delattr(AnalyticsStream, name)
+        patch.setattr(TapAnalytics, "message_writer_class", SimpleSingerWriter)
+        theirs = run_tap(config, catalog=catalog)
+    assert ours.status == theirs.status == 0
+    for run in (ours, theirs):
+        assert run.of_type("RECORD")
+        for message in run.messages:
+            message.pop("version", None)
+            if message["type"] == "RECORD":
+                assert message.pop("time_extracted")
+    assert [m for m in ours.messages if m["type"] != "STATE"] == [
+        m for m in theirs.messages if m["type"] != "STATE"
+    ]
+    assert ours.state == theirs.state
