@@ -1,14 +1,12 @@
-"""What every stream shares: session, authentication, retries, errors, incremental filter."""
+"""What happens to a request: session, authentication, retries, errors."""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC
-from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import backoff
@@ -16,25 +14,19 @@ import requests
 from requests.auth import HTTPBasicAuth
 from singer_sdk import RESTStream
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
-from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.schema.source import SchemaDirectory, StreamSchema
-from singer_sdk.singerlib import RecordMessage
 from singer_sdk.streams.rest import PageContext
 
-from tap_analytics import schemas
 from tap_analytics._compat import override
 from tap_analytics.errors import describe, describe_failure, listed, redact, retry_after
 from tap_analytics.pages import NoListingError, NotJSONError, page_of
 from tap_analytics.pagination import OffsetIgnoredError
-from tap_analytics.records import NoRecordError, RecordReader
-from tap_analytics.timestamps import canonical, earlier
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from backoff.types import Details
     from singer_sdk import Tap
-    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.helpers.types import Context
 
     from tap_analytics.prefetch import PrefetchingSession
     from tap_analytics.settings import Api
@@ -53,8 +45,8 @@ MAX_RETRY_AFTER = 15 * 60
 """The longest wait, in seconds, that a server may ask for before that is an error."""
 
 
-class AnalyticsStream(RESTStream[int | None], ABC):
-    """A listing of one of the two APIs.
+class ApiStream(RESTStream[int | None], ABC):
+    """A listing of one of the two APIs: how it is asked for, and what can go wrong.
 
     Attributes:
         api: The API, and the settings that it takes to reach it.
@@ -63,14 +55,6 @@ class AnalyticsStream(RESTStream[int | None], ABC):
 
     api: ClassVar[Api]
     first_page: ClassVar[int | None]
-
-    primary_keys = ("id",)
-    replication_key = "updated_at"
-    schema = StreamSchema(SchemaDirectory(files(schemas)))
-
-    # What comes out of a JSON decoder needs no conforming, and the SDK's would drop fields that
-    # the schema doesn't list.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     # A line in the log for each request is more than anybody reads; they are still counted.
     _LOG_REQUEST_METRICS = False
@@ -84,13 +68,7 @@ class AnalyticsStream(RESTStream[int | None], ABC):
         """
         self._session = session
         super().__init__(tap)
-        self._reader = RecordReader(self.schema, self.logger.warning)
         self._request_without_query: requests.PreparedRequest | None = None
-        self._is_whole = False
-        self._latest: str | None = None
-        self._received_at: datetime | None = None
-        self._has_written_schema = False
-        self._has_warned_of_missing_bookmark = False
 
     # Requests
 
@@ -263,7 +241,6 @@ class AnalyticsStream(RESTStream[int | None], ABC):
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
-        self._received_at = datetime.now(UTC)
         page = page_of(response)
         for position in sorted(page.mended):
             record = page.records[position]
@@ -295,107 +272,3 @@ class AnalyticsStream(RESTStream[int | None], ABC):
     def _line(self, message: str) -> str:
         user, password, *_ = (str(self.config[name]) for name in self.api.credentials)
         return f"{self.name}: {redact(message, (password, f'{user}:{password}'))}"
-
-    # Records
-
-    @override
-    def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Read the records that are due.
-
-        Args:
-            context: The stream's context, as for `request_records`.
-
-        Yields:
-            Records with their timestamps in canonical form. In incremental replication, those
-            from before the bookmark are left out: the APIs have no filter for `updated_at`.
-
-        Raises:
-            FatalAPIError: If the listing can't be read, or a record is not an object with an `id`.
-        """
-        since = self._starting_value(context)
-        has_children = self.has_selected_descendents
-        self._is_whole = all(self.mask.values())
-        self._latest = None
-        for position, item in enumerate(self.request_records(context)):
-            try:
-                record = self._reader.read(item, position)
-            except NoRecordError as error:
-                raise FatalAPIError(self._line(str(error))) from error
-            updated_at = record.get(self.replication_key) if self.replication_key else None
-            if since is not None and updated_at is not None and updated_at < since:
-                if has_children:
-                    # Children of an unchanged record may have changed themselves.
-                    self._process_record(record, child_context=context)
-                continue
-            yield record
-        self._advance_bookmark(context)
-
-    def _starting_value(self, context: Context | None) -> str | None:
-        value = canonical(self.get_starting_replication_key_value(context))
-        if value is None:
-            return None
-        value = earlier(value, self.config["lookback_window"])
-        start_date = self.config.get("start_date")
-        return max(value, start_date) if start_date else value
-
-    @override
-    def generate_child_contexts(
-        self, record: Record, context: Context | None
-    ) -> Iterable[Context | None]:
-        """Make the contexts of children, where there are any.
-
-        Args:
-            record: A record.
-            context: The stream's context.
-
-        Returns:
-            A context for each child stream, if the stream has children.
-        """
-        return super().generate_child_contexts(record, context) if self.child_streams else ()
-
-    # State and messages, where the SDK has no public way to say it
-
-    def _advance_bookmark(self, context: Context | None) -> None:
-        if self.replication_key and self._latest is not None:
-            super()._increment_stream_state({self.replication_key: self._latest}, context=context)
-
-    @override
-    def _increment_stream_state(
-        self, latest_record: Record, *, context: Context | None = None
-    ) -> None:
-        # Once per listing instead of once per record, in `get_records`. Besides, the SDK's raises
-        # for an absent replication key and warns of every null.
-        value = latest_record.get(self.replication_key) if self.replication_key else None
-        if value is not None:
-            self._latest = value if self._latest is None else max(value, self._latest)
-        elif self.replication_key and not self._has_warned_of_missing_bookmark:
-            self._has_warned_of_missing_bookmark = True
-            self.log(
-                "Records without `%s` are extracted in every sync and never move the bookmark; "
-                "the first one is %s",
-                self.replication_key,
-                latest_record["id"],
-                level=logging.WARNING,
-            )
-
-    @override
-    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        # The SDK's walks through each record, also where nothing is deselected, and reads the
-        # clock for each.
-        if not self._is_whole:
-            yield from super()._generate_record_messages(record)
-            return
-        for stream_map in self.stream_maps:
-            mapped = stream_map.transform(record)
-            if mapped is not None:
-                yield RecordMessage(
-                    stream_map.stream_alias, mapped, self._stream_version, self._received_at
-                )
-
-    @override
-    def _write_schema_message(self) -> None:
-        # The SDK's writes one for each context, and loaders take a new SCHEMA as a reason to
-        # flush what they hold.
-        if not self._has_written_schema:
-            self._has_written_schema = True
-            super()._write_schema_message()

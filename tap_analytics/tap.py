@@ -10,12 +10,13 @@ from typing import IO, TYPE_CHECKING, Any
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 
-from tap_analytics import settings
+from tap_analytics import settings, validation
 from tap_analytics._compat import override
-from tap_analytics.client import AnalyticsStream
 from tap_analytics.errors import listed
+from tap_analytics.hints import Hint
 from tap_analytics.messages import MessageWriter
-from tap_analytics.prefetch import Hint, PrefetchingSession
+from tap_analytics.prefetch import PrefetchingSession
+from tap_analytics.replication import AnalyticsStream
 from tap_analytics.streams import creator, experience
 from tap_analytics.timestamps import canonical
 
@@ -48,7 +49,7 @@ class TapAnalytics(Tap):
             super().__init__(**kwargs)
         except ValueError as error:
             prefix = f"{self.name}_".replace("-", "_").upper()
-            errors = [*settings.find_environment_errors(prefix, self.config_jsonschema)]
+            errors = [*validation.find_environment_errors(prefix, self.config_jsonschema)]
             if not errors:
                 raise
             raise _refusal(errors) from error
@@ -189,11 +190,11 @@ class TapAnalytics(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # Nothing public runs before the streams are created.
         self.append_builtin_config(self.config_jsonschema)
-        errors = settings.find_errors(self._config, self.config_jsonschema)
+        errors = validation.find_errors(self._config, self.config_jsonschema)
         if errors and raise_errors:
             raise _refusal(errors)
         if not errors:
-            for warning in settings.find_warnings(self._config, self.config_jsonschema):
+            for warning in validation.find_warnings(self._config, self.config_jsonschema):
                 self.logger.warning("%s", warning)
             # The SDK compares it with bookmarks.
             self._config["start_date"] = canonical(self._config.get("start_date"))

@@ -19,8 +19,9 @@ from conftest import RunTap, impatient, only
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tap_analytics.hints import Hint
 from tap_analytics.pace import Pace
-from tap_analytics.prefetch import Hint, PrefetchingSession
+from tap_analytics.prefetch import PrefetchingSession
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from conftest import STREAMS, RunTap, impatient, only
 from singer_sdk.singerlib.encoding import SimpleSingerWriter
 
-from tap_analytics.client import AnalyticsStream
+from tap_analytics.replication import AnalyticsStream
 from tap_analytics.sandbox import Reply, Sandbox
 from tap_analytics.tap import TapAnalytics
 

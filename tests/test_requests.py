@@ -176,7 +176,7 @@ def test_no_retry_is_made_if_none_is_wanted(
 def test_a_server_that_does_not_answer_in_time(
     run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tap_analytics.client.AnalyticsStream.timeout", 0.05)
+    monkeypatch.setattr("tap_analytics.client.ApiStream.timeout", 0.05)
     sandbox.intercept = at("/users", *[Reply(delay=0.5)] * 4)
     run = run_tap(only("creator", sandbox))
     assert run.status == 1

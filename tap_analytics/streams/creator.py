@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tap_analytics._compat import override
-from tap_analytics.client import AnalyticsStream
+from tap_analytics.hints import Hint
 from tap_analytics.pages import page_of
 from tap_analytics.pagination import LimitOffsetPaginator
-from tap_analytics.prefetch import Hint
+from tap_analytics.replication import AnalyticsStream
 from tap_analytics.settings import CREATOR_API
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from singer_sdk.pagination import SinglePagePaginator
 
 from tap_analytics._compat import override
-from tap_analytics.client import AnalyticsStream
+from tap_analytics.replication import AnalyticsStream
 from tap_analytics.settings import EXPERIENCE_API
 
 
