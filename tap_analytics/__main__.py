@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from singer_sdk.exceptions import ConfigValidationError, FatalAPIError
 
-from tap_analytics.messages import MessageWriter
+from tap_analytics.errors import one_line
+from tap_analytics.messages import BLOCK
 from tap_analytics.tap import TapAnalytics
 
 
 def main() -> None:
-    """Run the tap, and end with one line and status 1 where a traceback would tell nothing."""
+    """Run the tap; what goes wrong is told in one line, with a traceback at log level DEBUG."""
+    if isinstance(sys.stdout.buffer, io.BufferedWriter):
+        sys.stdout = open(  # noqa: SIM115 - until the process ends
+            sys.stdout.fileno(), "w", buffering=BLOCK, encoding="utf-8", closefd=False
+        )
     try:
         TapAnalytics.cli()
     except ConfigValidationError as error:
@@ -19,8 +25,9 @@ def main() -> None:
             TapAnalytics.logger.error("%s", line)
     except FatalAPIError as error:
         TapAnalytics.logger.error("%s", error)
-    finally:
-        MessageWriter.flush()
+    except Exception as error:  # noqa: BLE001 - there is nobody else to tell
+        TapAnalytics.logger.error("%s: %s", type(error).__name__, one_line(str(error)))
+        TapAnalytics.logger.debug("This is where it happened", exc_info=True)
     sys.exit(1)
 
 

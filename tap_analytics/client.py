@@ -17,7 +17,14 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.streams.rest import PageContext
 
 from tap_analytics._compat import override
-from tap_analytics.errors import describe, describe_failure, listed, redact, retry_after
+from tap_analytics.errors import (
+    MAX_RETRY_AFTER,
+    describe,
+    describe_failure,
+    listed,
+    redact,
+    retry_after,
+)
 from tap_analytics.pages import NoListingError, NotJSONError, page_of
 from tap_analytics.pagination import OffsetIgnoredError
 
@@ -40,9 +47,6 @@ RETRIED_STATUSES = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-
-MAX_RETRY_AFTER = 15 * 60
-"""The longest wait, in seconds, that a server may ask for before that is an error."""
 
 
 class ApiStream(RESTStream[int | None], ABC):
@@ -204,15 +208,17 @@ class ApiStream(RESTStream[int | None], ABC):
         if status in RETRIED_STATUSES:
             wait = retry_after(response)
             if wait > MAX_RETRY_AFTER:
-                message = f"{describe(response)}; it asks to wait {wait:.0f} s before the next try"
+                message = (
+                    f"{self._describe(response)}; it asks to wait {wait:.0f} s before the next try"
+                )
                 raise FatalAPIError(self._line(message))
-            raise RetriableAPIError(self._line(describe(response)), response)
-        if not response.ok or response.is_redirect:
-            raise FatalAPIError(self._line(describe(response) + self._advice(status)))
+            raise RetriableAPIError(self._line(self._describe(response)), response)
+        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            raise FatalAPIError(self._line(self._describe(response) + self._advice(status)))
         try:
             page_of(response)
         except (NotJSONError, NoListingError) as error:
-            message = self._line(f"{error}: {describe(response)}")
+            message = self._line(f"{error}: {self._describe(response)}")
             if isinstance(error, NotJSONError):
                 raise RetriableAPIError(message, response) from error
             raise FatalAPIError(message) from error
@@ -269,6 +275,13 @@ class ApiStream(RESTStream[int | None], ABC):
             return str(error)
         return self._line(describe_failure(error, self.url_base, self.timeout))
 
-    def _line(self, message: str) -> str:
+    @property
+    def _secrets(self) -> tuple[str, str]:
         user, password, *_ = (str(self.config[name]) for name in self.api.credentials)
-        return f"{self.name}: {redact(message, (password, f'{user}:{password}'))}"
+        return password, f"{user}:{password}"
+
+    def _describe(self, response: requests.Response) -> str:
+        return describe(response, self._secrets)
+
+    def _line(self, message: str) -> str:
+        return f"{self.name}: {redact(message, self._secrets)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from datetime import UTC, datetime
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 MAX_BODY = 500
 """The most characters of a response body that an error shows."""
+
+MAX_RETRY_AFTER = 15 * 60
+"""The longest wait, in seconds, that a server may ask for before that is an error."""
+
+_FOREVER = 10.0**9
+
+# A secret of fewer characters is none, and to take it out would take words apart.
+_SHORTEST_SECRET = 4
 
 # Whatever could begin a new line in a log or change what a terminal shows.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -50,11 +59,12 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def describe(response: requests.Response) -> str:
+def describe(response: requests.Response, secrets: Iterable[str] = ()) -> str:
     """Say what a server answered.
 
     Args:
         response: A response that is not a page of a listing.
+        secrets: What must not be shown, also if the server has echoed it.
 
     Returns:
         Status, path, and the API's own message with its error code and request id (what the
@@ -63,10 +73,15 @@ def describe(response: requests.Response) -> str:
     path = urlsplit(response.url).path
     reason = one_line(response.reason or _standard_reason(response.status_code), 100)
     line = f"{response.status_code} {reason} for {path}"
-    details = _api_message(response.content) or one_line(
-        response.content[: 4 * MAX_BODY].decode("utf-8", errors="replace")
-    )
-    return f"{line}: {details}" if details else line
+    message = _api_message(response.content)
+    if message:
+        details = redact(message, secrets)
+    else:
+        # Before it is cut to size, or half a secret would be left; so the end is dropped, too.
+        excerpt = response.content[: 16 * MAX_BODY].decode("utf-8", errors="replace")
+        is_cut = len(response.content) > 16 * MAX_BODY
+        details = redact(excerpt, secrets)[: -4 * MAX_BODY if is_cut else None]
+    return f"{line}: {one_line(details)}" if details.strip() else line
 
 
 def describe_failure(error: BaseException, url: str, timeout: float) -> str:
@@ -94,10 +109,12 @@ def redact(text: str, secrets: Iterable[str]) -> str:
         secrets: The credentials, as they stand in the settings.
 
     Returns:
-        The text with `***` for each credential, plain, base64 or URL-encoded.
+        The text with `***` for each credential: plain, as JSON spells it, base64, URL-encoded.
     """
-    for secret in sorted({form for s in secrets if s for form in _forms(s)}, key=len, reverse=True):
-        text = text.replace(secret, "***")
+    long_enough = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+    forms = {form for secret in long_enough for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
     return text
 
 
@@ -113,10 +130,10 @@ def retry_after(response: requests.Response) -> float:
     """
     value = response.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), _FOREVER)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -148,7 +165,7 @@ def _api_message(body: bytes) -> str:
         return ""
     labels = {"error_code": "code", "request_id": "request id"}
     facts = [f"{label} {error[key]}" for key, label in labels.items() if error.get(key)]
-    return one_line(f"{message} ({', '.join(facts)})" if facts else message)
+    return f"{message} ({', '.join(facts)})" if facts else message
 
 
 def _standard_reason(status: int) -> str:
@@ -162,3 +179,5 @@ def _forms(secret: str) -> Iterator[str]:
     yield secret
     yield quote(secret, safe="")
     yield b64encode(secret.encode()).decode()
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]

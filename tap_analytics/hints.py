@@ -32,4 +32,5 @@ class Hint:
 
     # How far it has come; the session's, under its lock.
     is_sent: bool = field(compare=False, default=False, init=False)
+    is_forgotten: bool = field(compare=False, default=False, init=False)
     outcome: requests.Response | Exception | None = field(compare=False, default=None, init=False)

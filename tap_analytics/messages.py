@@ -1,16 +1,15 @@
 """Singer messages, written in blocks.
 
 The SDK's writers flush after each message: a system call per record, at which threads that wait
-for the interpreter take it away. Here messages gather in a block, which is written when it is large
-enough, and before a STATE message can be seen without what came before it: a target that confirms a
-state has been given all records that it stands for.
+for the interpreter take it away. Here messages gather in the buffer of standard output, and are
+flushed with each STATE message: a target that confirms a state has been given all records that it
+stands for.
 """
 
 from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import ClassVar
 
 import msgspec
 from singer_sdk.singerlib import Message, StateMessage
@@ -28,14 +27,11 @@ _encoder = msgspec.json.Encoder(enc_hook=_text, decimal_format="number")
 
 
 BLOCK = 64 * 1024
-"""The size, in bytes, from which on a block is written."""
+"""The size, in bytes, of the buffer that standard output should have."""
 
 
 class MessageWriter(GenericSingerWriter[bytes, Message]):
     """Writes Singer messages to standard output, one JSON text a line."""
-
-    # There is one standard output, so there is one block, whoever writes.
-    _block: ClassVar[bytearray] = bytearray()
 
     @override
     def serialize_message(self, message: Message) -> bytes:
@@ -51,21 +47,13 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     @override
     def write_message(self, message: Message) -> None:
-        """Write a message: at once if it is a STATE message, else with its block.
+        """Write a message; a STATE message is flushed with all that came before it.
 
         Args:
             message: Any Singer message.
         """
-        self._block.extend(self.format_message(message))
-        self._block.extend(b"\n")
-        if len(self._block) >= BLOCK or isinstance(message, StateMessage):
-            self.flush()
-
-    @classmethod
-    def flush(cls) -> None:
-        """Write the block, whatever its size."""
-        block = bytes(cls._block)
-        # First, so that what can't be written is not tried again.
-        cls._block.clear()
-        sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
+        output = sys.stdout.buffer
+        # In one piece: whatever interrupts the tap, no line is cut in two.
+        output.write(self.format_message(message) + b"\n")
+        if isinstance(message, StateMessage):
+            output.flush()

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from tap_analytics.errors import retry_after
+from tap_analytics.errors import MAX_RETRY_AFTER, retry_after
 
 if TYPE_CHECKING:
     import requests
+
+logger = logging.getLogger(__name__)
+
+REFUSALS = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""What a server answers that is asked for too much."""
+
+CALM = 100
+"""How many answers after a refusal make the next one a first one again."""
+
+LONGEST_GAP = 5.0
+"""The largest distance between requests, in seconds."""
 
 RECOVERY = 0.95
 """By how much each answer shortens the distance between requests that a refusal has put there."""
@@ -26,9 +38,9 @@ class Pace:
     """The pace of requests to one API. Not safe for threads: its user holds a lock.
 
     A window limits the requests in flight: it starts at 1, doubles with each page that is
-    answered, up to a limit, and halves with each refusal (429). A `Retry-After` holds back all
-    requests until then. From then on requests keep the distance at which the server has answered
-    until it refused; each answer shortens it a little, to find out whether that still holds.
+    answered, up to a limit, and halves with each refusal. A `Retry-After` holds back all requests
+    until then. If the server soon refuses again, requests keep the distance at which it has
+    answered in between; each answer shortens it a little, to find out whether that still holds.
 
     Attributes:
         window: How many requests may be in flight.
@@ -67,11 +79,8 @@ class Pace:
     def sent(self) -> None:
         """Take note that a request is being sent."""
         self._in_flight += 1
-        now = monotonic()
-        if self._since is None:
-            self._since = now
         if self._gap:
-            self._next_at = now + self._gap
+            self._next_at = monotonic() + self._gap
 
     def came_back(self, outcome: requests.Response | Exception) -> None:
         """Take note of what has become of a request.
@@ -82,7 +91,7 @@ class Pace:
         self._in_flight -= 1
         if isinstance(outcome, Exception):
             return
-        if outcome.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        if outcome.status_code in REFUSALS:
             self._slow_down(retry_after(outcome))
         elif outcome.ok:
             self._speed_up()
@@ -99,8 +108,15 @@ class Pace:
     def _slow_down(self, pause: float) -> None:
         self.window = max(1, self.window // 2)
         now = monotonic()
-        if pause and self._answered and self._since is not None:
-            self._gap = min(pause, (now - self._since + pause) / self._answered)
+        # Whoever asks for the page will be told that this is too long.
+        if not 0 < pause <= MAX_RETRY_AFTER:
+            return
+        # Requests that were in flight with the one that was refused first are refused with it.
+        if self._since is None or now >= self._since:
+            logger.warning("The API refuses more requests; all to it wait for %g s", pause)
+            if self._since is not None and 0 < self._answered < CALM:
+                period = now - self._since + pause
+                self._gap = min(period / self._answered, pause, LONGEST_GAP)
         self._next_at = max(self._next_at, now + pause)
         self._since = self._next_at
         self._answered = 0

@@ -18,6 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tap_analytics._compat import override
+from tap_analytics.errors import MAX_RETRY_AFTER, retry_after
 from tap_analytics.pace import Pace
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class PrefetchingSession(requests.Session):
         """
         with self._lock:
             for hint in [hint for hint in self._hints.values() if hint.group == group]:
+                hint.is_forgotten = True
                 self._take(hint.request.url)
 
     def _add(self, hints: Iterable[Hint]) -> None:
@@ -213,7 +215,13 @@ class PrefetchingSession(requests.Session):
         if self._threads < self._max_concurrent:
             self._threads += 1
             # A daemon: the end of the process waits for no server.
-            threading.Thread(target=self._send_ahead, name="prefetch", daemon=True).start()
+            thread = threading.Thread(target=self._send_ahead, name="prefetch", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # No more threads are to be had. Those that there are will do, or even none.
+                self._threads -= 1
+                self._may_start.notify()
         else:
             self._may_start.notify()
 
@@ -229,7 +237,8 @@ class PrefetchingSession(requests.Session):
                     outcome = error
             with self._lock:
                 # Before the response can be taken over: what follows may be asked for at once.
-                self._add(followers)
+                if not hint.is_forgotten:
+                    self._add(followers)
                 hint.outcome = outcome
                 if _may_pass(outcome) and self._hints.get(hint.request.url) is hint:
                     # Nobody waits for it yet, so it need not cost them one of their retries.
@@ -261,5 +270,7 @@ def _may_pass(outcome: requests.Response | Exception) -> bool:
     """Tell whether a failure may be over at the next try."""
     if isinstance(outcome, Exception):
         return isinstance(outcome, requests.RequestException)
+    if retry_after(outcome) > MAX_RETRY_AFTER:
+        return False
     status = outcome.status_code
     return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR

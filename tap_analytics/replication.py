@@ -114,6 +114,8 @@ class AnalyticsStream(ApiStream, ABC):
 
     def _advance_bookmark(self, context: Context | None) -> None:
         if self.replication_key and self._latest is not None:
+            # Where there are none yet, the SDK warns that the stream is not sorted.
+            self.get_context_state(context).setdefault("progress_markers", {})
             super()._increment_stream_state({self.replication_key: self._latest}, context=context)
 
     @override

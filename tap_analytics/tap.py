@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from tap_analytics.streams import creator, experience
 from tap_analytics.timestamps import canonical
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import click
     from singer_sdk.plugin_base import _ConfigInput
 
@@ -45,14 +48,20 @@ class TapAnalytics(Tap):
         Raises:
             ConfigValidationError: If a setting is wrong, with one line for each in `errors`.
         """
+        problem = None
         try:
             super().__init__(**kwargs)
         except ValueError as error:
+            problem = error
+        if kwargs.get("parse_env_config"):
+            # The SDK converts variables without saying which it can't, and takes any text that is
+            # not "true" for false.
             prefix = f"{self.name}_".replace("-", "_").upper()
             errors = [*validation.find_environment_errors(prefix, self.config_jsonschema)]
-            if not errors:
-                raise
-            raise _refusal(errors) from error
+            if errors:
+                raise _refusal(errors) from problem
+        if problem:
+            raise problem
 
     @override
     def discover_streams(self) -> list[AnalyticsStream]:
@@ -128,15 +137,29 @@ class TapAnalytics(Tap):
         Raises:
             ConfigValidationError: If a bookmark is no timestamp.
         """
+        bookmarks = state.get("bookmarks", {})
+        if "value" in state and not bookmarks:
+            raise _refusal(["The state is a whole STATE message: only its `value` is wanted"])
+        if not isinstance(bookmarks, dict) or not all(
+            isinstance(bookmark, dict) for bookmark in bookmarks.values()
+        ):
+            raise _refusal(["The state's `bookmarks` must be an object that holds objects"])
         super().load_state(state)
         for stream, bookmark in self.state.get("bookmarks", {}).items():
-            if "replication_key_value" in bookmark:
-                value = bookmark["replication_key_value"]
-                try:
-                    bookmark["replication_key_value"] = canonical(value)
-                except ValueError as error:
-                    message = f"The state's bookmark of `{stream}` is no timestamp: {value!r}"
-                    raise _refusal([message]) from error
+            value = bookmark.get("replication_key_value")
+            try:
+                canonical_value = canonical(value)
+            except ValueError as error:
+                message = f"The state's bookmark of `{stream}` is no timestamp: {value!r}"
+                raise _refusal([message]) from error
+            if canonical_value:
+                bookmark["replication_key_value"] = canonical_value
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        # The SDK's ends with status 0, which a scheduler takes for success, and writes a state
+        # though it may have interrupted a write.
+        sys.exit(128 + signum)
 
     # Command line
 

@@ -40,7 +40,12 @@ def canonical(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        if len(value) == _LENGTH_WITHOUT_ZONE and value[19] == "." and value[20:].isdigit():
+        if (
+            len(value) == _LENGTH_WITHOUT_ZONE
+            and value[4] == value[7] == "-"
+            and value[19] == "."
+            and value[20:].isdigit()
+        ):
             # As the creator API sends most of them; that it is valid is all there is to find out.
             datetime.fromisoformat(value)
             return f"{value[:10]}T{value[11:]}+00:00"

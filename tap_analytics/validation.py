@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from tap_analytics.errors import listed
+from tap_analytics.errors import listed, one_line
 from tap_analytics.settings import APIS
 from tap_analytics.timestamps import canonical
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # One segment of a path, of characters that mean themselves in a URL.
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+
+# What the SDK takes for true, and what says that the opposite is meant.
+_BOOLEANS = ("true", "1", "yes", "on", "false", "0", "no", "off", "")
 
 
 def find_errors(config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
@@ -54,13 +57,19 @@ def find_environment_errors(prefix: str, schema: dict[str, Any]) -> Iterator[str
         value = os.environ.get(variable)
         types = definition.get("type", "string")
         try:
-            if value is not None and "integer" in types:
+            if value is None:
+                continue
+            if "integer" in types:
+                what = "a whole number"
                 int(value)
-            elif value is not None and "object" in types:
+            elif "boolean" in types:
+                what = "true or false"
+                _BOOLEANS.index(value.lower())
+            elif "object" in types:
+                what = "JSON"
                 json.loads(value)
         except ValueError:
-            what = "a whole number" if "integer" in types else "JSON"
-            yield f"The environment variable {variable} is not {what}: {value!r}"
+            yield f"The environment variable {variable} is not {what}: {one_line(repr(value), 100)}"
 
 
 def find_warnings(config: Mapping[str, Any], schema: dict[str, Any]) -> Iterator[str]:

@@ -43,7 +43,7 @@ def offsets(sandbox: Sandbox, path: str = "/v1/users") -> list[int]:
 
 
 @contextmanager
-def slow_enough(sandbox: Sandbox) -> Iterator[list[int]]:
+def slow_enough(sandbox: Sandbox, seconds: float = 0.02) -> Iterator[list[int]]:
     """Count the requests in flight as each arrives, and keep them there for a moment."""
     lock, in_flight, counts = threading.Lock(), [0], list[int]()
     answer = sandbox.intercept
@@ -52,7 +52,7 @@ def slow_enough(sandbox: Sandbox) -> Iterator[list[int]]:
         with lock:
             in_flight[0] += 1
             counts.append(in_flight[0])
-        time.sleep(0.02)
+        time.sleep(seconds)
         reply = answer(request) if answer else None
         with lock:
             in_flight[0] -= 1
@@ -181,7 +181,7 @@ def test_seven_listings_of_one_page_take_three_round_trips(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
     # 1, then 2, then the other 4 at a time.
-    with slow_enough(sandbox) as in_flight:
+    with slow_enough(sandbox, 0.1) as in_flight:
         run_tap(only("experience", sandbox))
     assert len(in_flight) == 7
     assert max(in_flight) >= 3
@@ -235,6 +235,52 @@ def test_refused_credentials_are_not_tried_for_every_stream(
     assert len(sandbox.requests) == 1
 
 
+def test_accounts_that_a_map_filters_are_read_as_without_hints(
+    run_tap: RunTap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = []
+    maps = {
+        "accounts": {"__filter__": "updated_at > '2025-06-01' and status != 'x'", "k": "md5(id)"}
+    }
+    with Sandbox(rows=60, live=True) as sandbox:
+        for account in sandbox.data["accounts"]:
+            account["updated_at"] = 1764547200000  # no text as long as it is not canonical
+        for _ in range(2):
+            run = run_tap(only("creator", sandbox, content_by_account=True, stream_maps=maps))
+            assert run.status == 0, run.log
+            assert len(run.records("accounts")) == 60
+            outputs.append([m.get("record") for m in run.messages])
+            monkeypatch.setattr(PrefetchingSession, "hint", lambda *_: None)
+    assert outputs[0] == outputs[1]
+
+
+def test_listings_that_do_not_page_do_not_use_up_the_room(
+    run_tap: RunTap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = set()
+    close = PrefetchingSession.close
+
+    def look(session: PrefetchingSession) -> None:
+        sessions.add(session._sent_ahead)  # noqa: SLF001 - nobody else needs to know
+        close(session)
+
+    monkeypatch.setattr(PrefetchingSession, "close", look)
+    with Sandbox(rows=60, live=True) as sandbox:
+
+        def all_at_once(request: Request) -> Reply | None:
+            if request.path != "/v1/social/contents":
+                return None
+            account = request.query["account_id"]
+            records = [{"id": f"{account}-{row}"} for row in range(25)]
+            return Reply.json({"data": records, "total": None})
+
+        sandbox.intercept = all_at_once
+        run = run_tap(only("creator", sandbox, content_by_account=True))
+    assert run.status == 0
+    assert len(run.ids("content_items")) == 60 * 25
+    assert max(sessions) <= 2
+
+
 # An end that comes early
 
 
@@ -259,8 +305,34 @@ def test_a_signal_ends_the_tap_though_threads_are_waiting(
     ) as process:
         assert arrived.wait(30)
         process.send_signal(number)
-        process.communicate(timeout=10)
+        output, log = process.communicate(timeout=10)
     answered.set()
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in log
+    assert output.endswith(b"\n")
+    for line in output.splitlines():
+        json.loads(line)
+
+
+def test_a_signal_cuts_no_line_in_two_though_the_target_is_slow(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.data["users"] = [{**row, "name": "x" * 2000} for row in rows(3000)]
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(only("creator", sandbox, page_size=100)))
+    script = Path(sys.executable).with_name("tap-analytics")
+    with subprocess.Popen([script, "--config", config], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        head = process.stdout.read(2_000_000)
+        # Whatever else it does, it is writing by now, and nobody reads.
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        output = head + process.stdout.read()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert output.endswith(b"\n")
+    for line in output.splitlines():
+        json.loads(line)
 
 
 def test_an_error_ends_the_tap_though_threads_are_waiting(
@@ -412,6 +484,36 @@ def test_a_redirect_belongs_to_the_request_that_led_to_it(sandbox: Sandbox) -> N
         assert len(session.send(request_of(sandbox, "/v1/old")).json()["data"]) == 10
 
 
+@pytest.mark.parametrize("asked", ["901", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wait_that_is_too_long_is_an_error_also_ahead_of_need(
+    run_tap: RunTap, sandbox: Sandbox, asked: str
+) -> None:
+    sandbox.intercept = lambda request: (
+        Reply(status=429, headers={"Retry-After": asked}) if request.path == "/v1/users" else None
+    )
+    run = run_tap(only("creator", sandbox))
+    assert run.status == 1
+    assert run.errors[-1].startswith("users: 429 Too Many Requests for /v1/users")
+    assert "before the next try" in run.errors[-1]
+
+
+def test_the_environment_is_searched_once_for_proxies_and_certificates(
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[str] = []
+    search = requests.sessions.get_environ_proxies
+
+    def count(url: str, no_proxy: str | None = None) -> object:
+        searches.append(url)
+        return search(url, no_proxy)
+
+    monkeypatch.setattr("requests.sessions.get_environ_proxies", count)
+    monkeypatch.setattr("requests.utils.get_environ_proxies", count)
+    assert run_tap(impatient(sandbox)).status == 0
+    # Once when the streams are made, for each API.
+    assert len(searches) == 2
+
+
 # Manners
 
 
@@ -425,9 +527,10 @@ class Refusing:
     answered: int = 0
     refusals: list[int] = field(default_factory=list)
     seconds: dict[int, int] = field(default_factory=dict)
+    in_flight: list[tuple[float, requests.Response]] = field(default_factory=list)
 
     def read(self, pace: Pace, pages: int) -> None:
-        in_flight: list[tuple[float, requests.Response]] = []
+        in_flight = self.in_flight
         sent = 0
         while self.answered < pages:
             delay = pace.delay()
@@ -470,6 +573,34 @@ def test_a_server_that_allows_five_requests_a_second_is_hardly_asked_for_more(
     assert later <= (500 + later) / 5
     # Manners are no excuse for idling: half of what is allowed is used.
     assert server.now < 2 * 500 / 5
+
+
+def test_a_refusal_that_stands_alone_costs_the_pause_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Refusing(allowed=1000, latency=0.1)
+    monkeypatch.setattr("tap_analytics.pace.monotonic", lambda: server.now)
+    pace = Pace(8)
+    server.read(pace, pages=5)
+    refusal = requests.Response()
+    refusal.status_code = 503
+    refusal.headers["Retry-After"] = "30"
+    pace.sent()
+    pace.came_back(refusal)
+    refused_at = server.now
+    server.read(pace, pages=205)
+    assert server.now - refused_at < 30 * 1.1 + 200 * 0.1 / 4
+
+
+def test_a_pause_that_is_too_long_is_left_to_who_asks_for_the_page() -> None:
+    pace = Pace(8)
+    refusal = requests.Response()
+    refusal.status_code = 429
+    for asked in ("901", "9" * 400):
+        refusal.headers["Retry-After"] = asked
+        pace.sent()
+        pace.came_back(refusal)
+        assert pace.delay() == 0
 
 
 def test_the_window_doubles_with_each_answer_and_halves_with_each_refusal() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from conftest import EXPERIENCE_STREAMS, RunTap, impatient, only
@@ -282,6 +284,30 @@ def test_credentials_that_a_server_echoes_do_not_reach_the_log(
     run = run_tap(only("creator", sandbox))
     assert "accounts: 400 Bad Request for /v1/accounts: bad: Basic *** ***" in run.errors[-1]
     assert sandbox.settings["client_secret"] not in run.log
+
+
+@pytest.mark.parametrize("before", ["x" * 494, " " * 7994, "x" * 7990 + " "])
+def test_no_part_of_a_credential_is_left_where_a_body_is_cut(
+    run_tap: RunTap, sandbox: Sandbox, before: str
+) -> None:
+    secret = 'pä"ss-word-of-mine'  # noqa: S105
+    for body in (before + secret, before + json.dumps(secret), before + quote(secret)):
+        sandbox.intercept = at("/accounts", *[Reply(status=400, body=body)] * 2)
+        run = run_tap(only("creator", sandbox, client_secret=secret))
+        assert "accounts: 400 Bad Request" in run.errors[-1]
+        assert not any(part in run.log for part in ('pä"s', r"pä\"s", "u00e4", "%C3%A4"))
+
+
+def test_what_nobody_has_foreseen_is_one_line(
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_tap(only("creator", sandbox, stream_maps={"users": {"name": "(("}}))
+    assert run.status == 1
+    assert len(run.errors) == 1
+    assert "Traceback" not in run.log
+    monkeypatch.setenv("TAP_ANALYTICS_LOGLEVEL", "DEBUG")
+    run = run_tap(only("creator", sandbox, stream_maps={"users": {"name": "(("}}))
+    assert "Traceback" in run.log
 
 
 def test_an_empty_listing_is_no_error(run_tap: RunTap, sandbox: Sandbox) -> None:

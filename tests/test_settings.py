@@ -96,6 +96,11 @@ def test_every_wrong_setting_has_its_line(run_tap: RunTap) -> None:
     ("variable", "value", "line"),
     [
         ("PAGE_SIZE", "ten", "TAP_ANALYTICS_PAGE_SIZE is not a whole number: 'ten'"),
+        (
+            "CONTENT_BY_ACCOUNT",
+            "maybe",
+            "TAP_ANALYTICS_CONTENT_BY_ACCOUNT is not true or false: 'maybe'",
+        ),
         ("STREAM_MAPS", "{users}", "TAP_ANALYTICS_STREAM_MAPS is not JSON: '{users}'"),
     ],
 )
@@ -127,6 +132,30 @@ def test_a_file_that_cannot_be_read_is_named(
     assert run.status == 1
     assert run.errors[0].startswith(f"{path} {problem}"), run.errors
     assert "Traceback" not in run.log
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        (
+            {"type": "STATE", "value": {"bookmarks": {}}},
+            "The state is a whole STATE message: only its `value` is wanted",
+        ),
+        ({"bookmarks": None}, "The state's `bookmarks` must be an object that holds objects"),
+        (
+            {"bookmarks": {"users": 7}},
+            "The state's `bookmarks` must be an object that holds objects",
+        ),
+    ],
+    ids=["message", "null", "number"],
+)
+def test_a_state_of_another_shape_is_refused(
+    run_tap: RunTap, sandbox: Sandbox, state: dict[str, Any], line: str
+) -> None:
+    run = run_tap(impatient(sandbox), state=state)
+    assert run.status == 1
+    assert run.errors[0] == line
     assert sandbox.requests == []
 
 

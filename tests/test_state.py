@@ -248,6 +248,15 @@ def test_after_a_failure_half_way_the_bookmark_has_not_moved(
     assert set(second.ids(stream)) == due(sandbox.data[stream], first.bookmark(stream) or "")
 
 
+def test_a_sync_without_trouble_warns_of_nothing(run_tap: RunTap, sandbox: Sandbox) -> None:
+    for stream in STREAMS:
+        sandbox.data[stream] = [{"id": "1", "updated_at": "2024-05-01T10:00:00"}]
+    run = run_tap(impatient(sandbox))
+    assert run.status == 0
+    assert run.warnings == []
+    assert run.errors == []
+
+
 def test_the_final_state_holds_bookmarks_and_nothing_else(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:

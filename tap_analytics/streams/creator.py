@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from singer_sdk.mapper import SameRecordTransform
+
 from tap_analytics._compat import override
 from tap_analytics.hints import Hint
 from tap_analytics.pages import page_of
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
     from tap_analytics.prefetch import PrefetchingSession
+
+NEXT = range(1, 2)
+"""Of the pages after a page, just the first."""
 
 
 class CreatorStream(AnalyticsStream):
@@ -52,14 +57,20 @@ class CreatorStream(AnalyticsStream):
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         super().parse_response(response)
         offset = self._paginator.current_value
+        size = self.config["page_size"]
         # Twice as far with each page: a listing of three pages is not asked for eight more.
         ahead = min(self._session.pace.window, 2**self._paginator.count)
         if self.has_selected_descendents:
             ahead = 1
-        # What is needed for the listing being read comes first, a child's before its parent's.
-        place = (-2 if self.parent_stream_type else -1,)
-        if not self._session.has_followed(response) or ahead > 1:
-            self._session.hint(self.next_pages(self.context, place, offset, ahead, response))
+        hinted = max(0, self._farthest - offset) // size
+        if self._session.has_followed(response):
+            hinted = max(1, hinted)
+        if hinted < ahead:
+            self._farthest = offset + ahead * size
+            # What is needed for the listing being read comes first, a child's before its parent's.
+            place = (-2 if self.parent_stream_type else -1, offset)
+            pages = range(hinted + 1, ahead + 1)
+            self._session.hint(self.next_pages(self.context, place, pages, response))
         return self._paginator.new_records(response)
 
     @override
@@ -84,17 +95,16 @@ class CreatorStream(AnalyticsStream):
         self,
         context: Context | None,
         place: tuple[int, ...],
-        offset: int,
-        ahead: int,
+        pages: range,
         response: requests.Response,
     ) -> Iterator[Hint]:
         """Guess what will be asked for after a page.
 
         Args:
             context: The context of the listing.
-            place: The place of the listing in the order of reading.
-            offset: The offset of the page.
-            ahead: How many pages ahead to look. If it is only one, that leads on to the next.
+            place: The place of the page in the order of reading, of which the last is its offset.
+            pages: Which pages after it are meant, 1 being the next. If it is just that one, it
+                leads on to the one after it.
             response: The response that holds the page.
 
         Yields:
@@ -105,33 +115,34 @@ class CreatorStream(AnalyticsStream):
         except ValueError:
             return
         count = len(page.records)
+        *listing_place, offset = place
         if count and count >= (page.limit or self.config["page_size"]):
-            for number in range(1, ahead + 1):
+            for number in pages:
                 following = offset + number * count
                 if page.total is not None and following >= page.total:
                     break
-                if ahead > 1 and following <= self._farthest:
-                    continue
-                self._farthest = following
-                lead_on = partial(self.next_pages, context, place, following, 1)
+                lead_on = partial(self.next_pages, context, (*listing_place, following), NEXT)
                 yield Hint(
                     # Before the children of this page, as it leads on to more of them.
-                    (*place, offset, number - ahead - 1),
+                    (*place, number - pages.stop),
                     self.page_request(context, following),
                     self.listing(context),
-                    lead_on if ahead == 1 else None,
+                    lead_on if pages == NEXT else None,
                 )
         children = [
             (rank, child)
             for rank, child in enumerate(self.child_streams)
             if isinstance(child, CreatorStream) and child.selected
         ]
+        if not isinstance(self.stream_maps[0], SameRecordTransform):
+            # A map may leave the record out. To evaluate it takes the record as it will be, and
+            # the thread on which the others are evaluated.
+            children = []
         for number, record in enumerate(page.records if children else ()):
-            if isinstance(record, dict) and self.stream_maps[0].get_filter_result(record):
+            if isinstance(record, dict):
                 child_context = self.get_child_context(record, context) or {}
                 for rank, child in children:
-                    child_place = (*place, offset, number, rank)
-                    yield child.first_page_of(child_context, child_place)
+                    yield child.first_page_of(child_context, (*place, number, rank))
 
     def first_page_of(self, context: Context, place: tuple[int, ...]) -> Hint:
         """Guess that a listing will be read.
@@ -143,9 +154,10 @@ class CreatorStream(AnalyticsStream):
         Returns:
             A hint at its first page, which leads on to the next if it is full.
         """
-        lead_on = partial(self.next_pages, context, place, self.first_page, 1)
+        place = (*place, self.first_page)
+        lead_on = partial(self.next_pages, context, place, NEXT)
         request = self.page_request(context, self.first_page)
-        return Hint((*place, self.first_page), request, self.listing(context), lead_on)
+        return Hint(place, request, self.listing(context), lead_on)
 
 
 class WorkPlatformsStream(CreatorStream):
