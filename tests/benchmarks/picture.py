@@ -1,0 +1,56 @@
+"""The figures as a picture."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from statistics import median
+from typing import TYPE_CHECKING
+
+import jobs
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from report import Results
+
+HIGHLIGHT = "#0b6e99"
+OTHERS = "#b8c4cc"
+TEXT = "#24292f"
+
+
+def draw(results: Results, path: Path) -> None:
+    """Draw a panel of bars for each job, without the date or other marks of the run.
+
+    Args:
+        results: The runs, by job and peer.
+        path: An SVG file.
+    """
+    by_peers = groupby(results, key=lambda key: results[key].keys() == set(jobs.PEERS))
+    keys = next((list(group) for compares_all, group in by_peers if compares_all), list(results))
+    # Letters as outlines, to look the same everywhere, and names of elements that don't change.
+    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "tap-analytics", "font.size": 9}):
+        figure = Figure(figsize=(10, 1.7 * ((len(keys) + 1) // 2) + 0.3), layout="constrained")
+        panels = figure.subplots((len(keys) + 1) // 2, 2, squeeze=False).flat
+        for panel in panels[len(keys) :]:
+            panel.set_axis_off()
+        for panel, key in zip(panels, keys, strict=False):
+            seconds = {
+                peer: median(run.seconds for run in runs) for peer, runs in results[key].items()
+            }
+            _fill(panel, jobs.JOBS[key].title, seconds)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _fill(panel: Axes, title: str, seconds: dict[str, float]) -> None:
+    colours = [HIGHLIGHT if peer == jobs.TAP else OTHERS for peer in seconds]
+    bars = panel.barh(list(seconds), list(seconds.values()), color=colours)
+    panel.bar_label(bars, fmt="%.1f s", padding=3, color=TEXT)
+    panel.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=TEXT)
+    panel.set_xlim(right=1.15 * max(seconds.values()))
+    panel.invert_yaxis()
+    panel.tick_params(length=0, labelcolor=TEXT)
+    panel.xaxis.set_visible(False)
+    panel.spines[:].set_visible(False)
