@@ -314,6 +314,34 @@ def test_a_signal_ends_the_tap_though_threads_are_waiting(
         json.loads(line)
 
 
+def test_a_state_reaches_the_target_while_the_next_answer_is_awaited(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    answered = threading.Event()
+
+    def hang(request: Request) -> None:
+        if request.path.endswith("/tags"):
+            answered.wait(60)
+
+    sandbox.intercept = hang
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(only("experience", sandbox)))
+    script = Path(sys.executable).with_name("tap-analytics")
+    with subprocess.Popen([script, "--config", config], stdout=subprocess.PIPE) as process:
+        stuck = threading.Timer(30, process.kill)
+        stuck.start()
+        assert process.stdout
+        is_known = False
+        for line in process.stdout:
+            message = json.loads(line)
+            if message["type"] == "STATE" and "segments" in message["value"]["bookmarks"]:
+                is_known = is_known or not answered.is_set()
+                answered.set()
+        stuck.cancel()
+    assert process.returncode == 0
+    assert is_known
+
+
 def test_a_signal_cuts_no_line_in_two_though_the_target_is_slow(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
