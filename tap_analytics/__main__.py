@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 
 from singer_sdk.exceptions import ConfigValidationError, FatalAPIError
 
@@ -14,7 +15,9 @@ from tap_analytics.tap import TapAnalytics
 
 def main() -> None:
     """Run the tap; what goes wrong is told in one line, with a traceback at log level DEBUG."""
-    if isinstance(sys.stdout.buffer, io.BufferedWriter):
+    # Also where PYTHONUNBUFFERED is set, as in many containers: there, a write to a pipe may even
+    # be cut short. What has no descriptor has been put there by who calls this.
+    with suppress(io.UnsupportedOperation):
         sys.stdout = open(  # noqa: SIM115 - until the process ends
             sys.stdout.fileno(), "w", buffering=BLOCK, encoding="utf-8", closefd=False
         )
