@@ -127,8 +127,9 @@ def _pipe(
                 elif message["type"] == "RECORD":
                     extracted[message["stream"]] += 1
         except (BrokenPipeError, ValueError):
-            # The target has given up, or will: its log says why.
+            # The target has given up, or will: its log says why. The tap must not wait for it.
             source.terminate()
+            cast("IO[bytes]", source.stdout).close()
         with suppress(BrokenPipeError):
             cast("IO[bytes]", sink.stdin).close()
         failed = any([source.wait(), sink.wait()])
