@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from contextlib import suppress
 
-from singer_sdk.exceptions import ConfigValidationError, FatalAPIError
+# What is imported stays, and records are freed when they have been written: to look for garbage as
+# often as Python does by default takes a quarter of the time, and finds next to none.
+gc.disable()
 
-from tap_analytics.errors import one_line
-from tap_analytics.messages import BLOCK
-from tap_analytics.tap import TapAnalytics
+from singer_sdk.exceptions import ConfigValidationError, FatalAPIError  # noqa: E402
+
+from tap_analytics.errors import one_line  # noqa: E402
+from tap_analytics.messages import BLOCK  # noqa: E402
+from tap_analytics.tap import TapAnalytics  # noqa: E402
+
+gc.freeze()
+gc.set_threshold(50_000, 20, 100)
+gc.enable()
 
 
 def main() -> None:

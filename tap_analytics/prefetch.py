@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from tap_analytics._compat import override
 from tap_analytics.errors import MAX_RETRY_AFTER, retry_after
 from tap_analytics.pace import Pace
+from tap_analytics.transport import TimedAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -59,7 +59,7 @@ class PrefetchingSession(requests.Session):
         # Memory holds so many responses at most: two windows, and the first page of each stream.
         self._capacity = 2 * max_concurrent + streams
         for scheme in ("http://", "https://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=max_concurrent))
+            self.mount(scheme, TimedAdapter(max_concurrent))
         # Looking for proxies and certificates searches the environment, which takes longer than
         # many a request; for one host the result is always the same.
         self._environment = self.merge_environment_settings(url, {}, None, None, None)
