@@ -11,9 +11,9 @@ from contextlib import suppress
 # often as Python does by default takes a quarter of the time, and finds next to none.
 gc.disable()
 
-from singer_sdk.exceptions import ConfigValidationError, FatalAPIError  # noqa: E402
+from singer_sdk.exceptions import ConfigValidationError  # noqa: E402
 
-from tap_analytics.errors import one_line  # noqa: E402
+from tap_analytics.errors import IncompleteSyncError, one_line  # noqa: E402
 from tap_analytics.messages import BLOCK  # noqa: E402
 from tap_analytics.tap import TapAnalytics  # noqa: E402
 
@@ -35,8 +35,9 @@ def main() -> None:
     except ConfigValidationError as error:
         for line in error.errors:
             TapAnalytics.logger.error("%s", line)
-    except FatalAPIError as error:
-        TapAnalytics.logger.error("%s", error)
+    except IncompleteSyncError as error:
+        for line in error.failures:
+            TapAnalytics.logger.error("%s", line)
     except Exception as error:  # noqa: BLE001 - there is nobody else to tell
         TapAnalytics.logger.error("%s: %s", type(error).__name__, one_line(str(error)))
         TapAnalytics.logger.debug("This is where it happened", exc_info=True)

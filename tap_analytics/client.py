@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC
-from functools import cached_property
+from functools import cache, cached_property, partial
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,18 +22,20 @@ from tap_analytics.errors import (
     describe,
     describe_failure,
     listed,
+    one_line,
     redact,
     retry_after,
 )
 from tap_analytics.pages import NoListingError, NotJSONError, page_of
 from tap_analytics.pagination import OffsetIgnoredError
+from tap_analytics.prefetch import RedirectRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from backoff.types import Details
     from singer_sdk import Tap
-    from singer_sdk.helpers.types import Context
+    from singer_sdk.helpers.types import Context, RequestFunc
 
     from tap_analytics.prefetch import PrefetchingSession
     from tap_analytics.settings import Api
@@ -47,6 +49,25 @@ RETRIED_STATUSES = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
+
+
+_version = cache(partial(version, "tap-analytics"))
+
+RETRIED_ERRORS = (
+    RetriableAPIError,
+    requests.Timeout,
+    requests.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+
+
+class RefusedError(FatalAPIError):
+    """The API does not give this listing, which says nothing about others."""
+
+
+class UnauthorizedError(FatalAPIError):
+    """The API does not accept the credentials, so it gives nothing at all."""
 
 
 class ApiStream(RESTStream[int | None], ABC):
@@ -96,7 +117,7 @@ class ApiStream(RESTStream[int | None], ABC):
     @cached_property
     @override
     def user_agent(self) -> str:
-        return str(self.config.get("user_agent") or f"tap-analytics/{version('tap-analytics')}")
+        return str(self.config.get("user_agent") or f"tap-analytics/{_version()}")
 
     @property
     @override
@@ -159,12 +180,28 @@ class ApiStream(RESTStream[int | None], ABC):
     # Retries
 
     @override
-    def backoff_max_tries(self) -> int:
-        return int(self.config["max_retries"]) + 1
+    def request_decorator(self, func: RequestFunc) -> RequestFunc:
+        """Make requests be repeated if that may help.
+
+        Args:
+            func: Sends a request.
+
+        Returns:
+            The same with retries. What they are is told by `backoff_handler` alone: the SDK's
+            also lets the library log each.
+        """
+        return backoff.on_exception(
+            self.backoff_wait_generator,
+            RETRIED_ERRORS,
+            max_tries=self.backoff_max_tries,
+            on_backoff=self.backoff_handler,
+            jitter=None,
+            logger=None,
+        )(func)
 
     @override
-    def backoff_jitter(self, value: float) -> float:
-        return value
+    def backoff_max_tries(self) -> int:
+        return int(self.config["max_retries"]) + 1
 
     @override
     def backoff_wait_generator(self) -> Generator[float, Any, None]:
@@ -202,7 +239,10 @@ class ApiStream(RESTStream[int | None], ABC):
 
         Raises:
             RetriableAPIError: If asking again may help.
-            FatalAPIError: If it will not, or only after more than `MAX_RETRY_AFTER`.
+            UnauthorizedError: If it will not, nor will asking for anything else.
+            RefusedError: If it will not for this listing.
+            FatalAPIError: If it will not before `MAX_RETRY_AFTER` has passed, or there is JSON that
+                is no listing.
         """
         status = response.status_code
         if status in RETRIED_STATUSES:
@@ -214,7 +254,8 @@ class ApiStream(RESTStream[int | None], ABC):
                 raise FatalAPIError(self._line(message))
             raise RetriableAPIError(self._line(self._describe(response)), response)
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            raise FatalAPIError(self._line(self._describe(response) + self._advice(status)))
+            kind = UnauthorizedError if status == HTTPStatus.UNAUTHORIZED else RefusedError
+            raise kind(self._line(self._describe(response) + self._advice(status)))
         try:
             page_of(response)
         except (NotJSONError, NoListingError) as error:
@@ -242,7 +283,7 @@ class ApiStream(RESTStream[int | None], ABC):
             tries = self.backoff_max_tries()
             message = f"{self._explain(error)}; tried {tries} time{'s' if tries > 1 else ''}"
             raise FatalAPIError(message) from error
-        except OffsetIgnoredError as error:
+        except (OffsetIgnoredError, RedirectRefusedError) as error:
             raise FatalAPIError(self._line(str(error))) from error
 
     @override
@@ -284,4 +325,7 @@ class ApiStream(RESTStream[int | None], ABC):
         return describe(response, self._secrets)
 
     def _line(self, message: str) -> str:
-        return f"{self.name}: {redact(message, self._secrets)}"
+        # Which account it is, where there is a listing for each.
+        context = ", ".join(f"{name} {value}" for name, value in (self.context or {}).items())
+        where = f" ({one_line(context)})" if context else ""
+        return f"{self.name}{where}: {redact(message, self._secrets)}"

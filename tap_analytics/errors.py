@@ -32,6 +32,19 @@ _SHORTEST_SECRET = 4
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
+class IncompleteSyncError(Exception):
+    """Some streams could not be read; the others have been synced.
+
+    Attributes:
+        failures: A line for each, or one for several that failed for the same reason.
+    """
+
+    def __init__(self, failures: list[str]) -> None:
+        """Take note of what failed."""
+        super().__init__("; ".join(failures))
+        self.failures = failures
+
+
 def one_line(text: str, limit: int = MAX_BODY) -> str:
     """Make foreign text fit to be logged: on one line, without control characters, cut to size.
 
@@ -96,9 +109,11 @@ def describe_failure(error: BaseException, url: str, timeout: float) -> str:
         The host and the reason, without the layers that the client wraps it in.
     """
     host = urlsplit(url).netloc
-    if isinstance(error, requests.Timeout):
-        return f"no answer from {host} within {timeout:g} s"
-    return f"no answer from {host}: {one_line(str(_root(error)))}"
+    root = _root(error)
+    # A body that takes too long is a connection error to the client.
+    if isinstance(error, requests.Timeout) or isinstance(root.__cause__, TimeoutError):
+        return f"no complete answer from {host} within {timeout:g} s"
+    return f"no answer from {host}: {one_line(str(root))}"
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

@@ -8,8 +8,11 @@ stands for.
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from datetime import datetime
+from threading import Timer
 
 import msgspec
 from singer_sdk.singerlib import Message, StateMessage
@@ -29,9 +32,17 @@ _encoder = msgspec.json.Encoder(enc_hook=_text, decimal_format="number")
 BLOCK = 64 * 1024
 """The size, in bytes, of the buffer that standard output should have."""
 
+PATIENCE = 0.8
+"""How long, in seconds, the end waits for a target that does not read."""
+
+logger = logging.getLogger(__name__)
+
 
 class MessageWriter(GenericSingerWriter[bytes, Message]):
     """Writes Singer messages to standard output, one JSON text a line."""
+
+    _is_writing = False
+    _status: int | None = None
 
     @override
     def serialize_message(self, message: Message) -> bytes:
@@ -51,9 +62,40 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
         Args:
             message: Any Singer message.
+
+        Raises:
+            SystemExit: If the target has gone, with status 1; or after `end`.
         """
+        line = self.format_message(message) + b"\n"
         output = sys.stdout.buffer
-        # In one piece: whatever interrupts the tap, no line is cut in two.
-        output.write(self.format_message(message) + b"\n")
-        if isinstance(message, StateMessage):
-            output.flush()
+        self._is_writing = True
+        try:
+            output.write(line)
+            if isinstance(message, StateMessage):
+                output.flush()
+        except BrokenPipeError:
+            logger.warning("The target has gone, and so does the tap")
+            # What is left in the buffer is dropped, or the interpreter would complain of it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        finally:
+            self._is_writing = False
+        if self._status is not None:
+            sys.exit(self._status)
+
+    def end(self, status: int) -> None:
+        """End the process, but not in the middle of a line. For signal handlers.
+
+        Args:
+            status: The exit status. If the target does not read what there is to be written, the
+                process ends with it after `PATIENCE` all the same.
+
+        Raises:
+            SystemExit: At once, or as soon as the line has been written.
+        """
+        last_resort = Timer(PATIENCE, os._exit, (status,))
+        last_resort.daemon = True
+        last_resort.start()
+        self._status = status
+        if not self._is_writing:
+            sys.exit(status)

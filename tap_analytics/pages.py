@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from email.message import Message
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -59,19 +61,30 @@ def page_of(response: requests.Response) -> Page:
     """
     page = _pages.get(response)
     if page is None:
-        empty = response.status_code == HTTPStatus.NO_CONTENT
-        page = _pages[response] = Page([]) if empty else read_page(response.content)
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            page = Page([])
+        else:
+            page = read_page(response.content, _charset(response))
+        _pages[response] = page
     return page
 
 
-def read_page(body: bytes) -> Page:
+def _charset(response: requests.Response) -> str | None:
+    headers = Message()
+    headers["Content-Type"] = response.headers.get("Content-Type", "")
+    return headers.get_content_charset()
+
+
+def read_page(body: bytes, charset: str | None = None) -> Page:
     """Read the body of a listing.
 
     The creator API (and the seeds of both) answers `{"data": [...], "metadata": {"limit": 10}}`,
     the live experience API a bare array; `"data": null` is an empty list.
 
     Args:
-        body: A JSON text, in UTF-8 with or without a byte order mark.
+        body: A JSON text, in UTF-8, UTF-16 or UTF-32 with or without a byte order mark, or else in
+            `charset`.
+        charset: What the response says its character encoding is, if it does.
 
     Returns:
         The page in it.
@@ -80,7 +93,7 @@ def read_page(body: bytes) -> Page:
         NotJSONError: If the body is not JSON.
         NoListingError: If it is JSON of another shape.
     """
-    payload, intact = _decode(body)
+    payload, intact = _decode(body, charset)
     metadata: dict[str, Any] = {}
     total = None
     records = payload
@@ -111,7 +124,7 @@ _JSON_NAMES: dict[type, str] = {
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def _decode(body: bytes) -> tuple[Any, bool]:
+def _decode(body: bytes, charset: str | None) -> tuple[Any, bool]:
     """Decode JSON, and tell whether all text in it is sure to be valid Unicode."""
     try:
         return _decoder.decode(body), True
@@ -122,7 +135,7 @@ def _decode(body: bytes) -> tuple[Any, bool]:
     # The strict decoder is right to refuse half of a surrogate pair, but services send them, cut
     # out of an emoji, and one character must not cost the whole page.
     try:
-        text = body.decode("utf-8-sig", errors="replace")
+        text = _text(body, charset)
         payload = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise NoListingError(_TOO_DEEP) from error
@@ -130,6 +143,15 @@ def _decode(body: bytes) -> tuple[Any, bool]:
         message = f"the response is not JSON ({error})"
         raise NotJSONError(message) from error
     return payload, False
+
+
+def _text(body: bytes, charset: str | None) -> str:
+    """Decode a text that is not, or not valid, UTF-8."""
+    # JSON is UTF-8 (RFC 8259, 8.1), also where a header says otherwise; but some services mean it.
+    for encoding in (json.detect_encoding(body), charset):
+        with suppress(LookupError, UnicodeDecodeError):
+            return body.decode(encoding or "utf-8")
+    return body.decode("utf-8-sig", errors="replace")
 
 
 _TOO_DEEP = "the response is nested too deeply to be read"

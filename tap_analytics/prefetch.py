@@ -9,15 +9,17 @@ and in which order, is decided by the paginators alone.
 from __future__ import annotations
 
 import heapq
+import signal
 import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
 
 from tap_analytics._compat import override
-from tap_analytics.errors import MAX_RETRY_AFTER, retry_after
+from tap_analytics.errors import MAX_RETRY_AFTER, one_line, retry_after
 from tap_analytics.pace import Pace
 from tap_analytics.transport import TimedAdapter
 
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
     from tap_analytics.hints import Hint
 
 
-LOOK_UP = 0.2
-"""The longest wait, in seconds, without a look at what else has happened. A signal that another
-thread receives does not wake the one that has to handle it."""
+_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+
+
+class RedirectRefusedError(RuntimeError):
+    """The server redirects to where credentials must not go. Asking again will not help."""
 
 
 class PrefetchingSession(requests.Session):
@@ -41,6 +45,8 @@ class PrefetchingSession(requests.Session):
 
     Attributes:
         pace: How fast requests may be sent; hints and requests alike keep to it.
+        has_refused: Whether a request has been answered with a 401. From then on that is the answer
+            to all, and nothing more is sent.
     """
 
     def __init__(self, url: str, *, max_concurrent: int, timeout: float, streams: int = 0) -> None:
@@ -54,6 +60,7 @@ class PrefetchingSession(requests.Session):
         """
         super().__init__()
         self.pace = Pace(max_concurrent)
+        self.has_refused = False
         self._max_concurrent = max_concurrent
         self._timeout = timeout
         # Memory holds so many responses at most: two windows, and the first page of each stream.
@@ -76,6 +83,7 @@ class PrefetchingSession(requests.Session):
         self._sent_ahead = 0
         self._followed: WeakSet[requests.Response] = WeakSet()
         self._is_waiting = False
+        self._refusal: requests.Response | None = None
 
     # Hints
 
@@ -121,7 +129,7 @@ class PrefetchingSession(requests.Session):
 
     def _add(self, hints: Iterable[Hint]) -> None:
         for hint in hints:
-            if self._is_open and hint.request.url not in self._hints:
+            if self._is_open and self._refusal is None and hint.request.url not in self._hints:
                 self._hints[hint.request.url] = hint
                 heapq.heappush(self._pending, hint)
                 self._wake_thread()
@@ -159,18 +167,24 @@ class PrefetchingSession(requests.Session):
 
         Raises:
             requests.RequestException: If there is no response.
+            RedirectRefusedError: If it would have to come from where credentials must not go.
         """
         if not kwargs.get("allow_redirects", True):
             # The next hop of a redirect belongs to the request that led to it.
             return super().send(request, **kwargs)
         with self._lock:
             hint = self._take(request.url)
-            outcome = None
             if hint is not None and hint.is_sent:
-                while (outcome := hint.outcome) is None:
-                    self._has_come.wait(LOOK_UP)
+                while hint.outcome is None and self._refusal is None:
+                    self._has_come.wait()
+                outcome = hint.outcome
             else:
                 self._wait_for_turn()
+                outcome = None
+            if self._refusal is not None:
+                self.has_refused = True
+                return self._refusal
+            if outcome is None:
                 self._depart()
         if outcome is None:
             outcome = self._exchange(request, **kwargs)
@@ -178,13 +192,37 @@ class PrefetchingSession(requests.Session):
                 self._arrive(outcome)
         if isinstance(outcome, Exception):
             raise outcome
+        self.has_refused = outcome.status_code == HTTPStatus.UNAUTHORIZED
         return outcome
+
+    @override
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Follow a redirect with credentials, or not at all.
+
+        Args:
+            prepared_request: The request that the redirect leads to.
+            response: The redirect.
+
+        Raises:
+            RedirectRefusedError: If that is another host, or http instead of https. Without
+                credentials, it would answer just that they are missing.
+        """
+        asked, offered = str(response.request.url), str(prepared_request.url)
+        if self.should_strip_auth(asked, offered):  # type: ignore[no-untyped-call] # in the stubs
+            origins = [f"{url.scheme}://{url.netloc}" for url in map(urlsplit, (asked, offered))]
+            message = (
+                f"{origins[0]} redirects to {one_line(origins[1], 200)}, where credentials are not "
+                "sent; if it has moved there for good, change the URL in the settings"
+            )
+            raise RedirectRefusedError(message)
 
     def _wait_for_turn(self) -> None:
         self._is_waiting = True
         try:
-            while (delay := self.pace.delay()) != 0:
-                self._has_come.wait(LOOK_UP if delay is None else min(delay, LOOK_UP))
+            while self._refusal is None and (delay := self.pace.delay()) != 0:
+                self._has_come.wait(delay)
         finally:
             self._is_waiting = False
 
@@ -206,6 +244,7 @@ class PrefetchingSession(requests.Session):
             outcome.status_code == HTTPStatus.UNAUTHORIZED
         ):
             # Wrong credentials are not tried over and over.
+            self._refusal = outcome
             for hint in self._pending:
                 self._hints.pop(hint.request.url, None)
             self._pending.clear()
@@ -222,7 +261,7 @@ class PrefetchingSession(requests.Session):
             # A daemon: the end of the process waits for no server.
             thread = threading.Thread(target=self._send_ahead, name="prefetch", daemon=True)
             try:
-                thread.start()
+                _start_without_signals(thread)
             except RuntimeError:
                 # No more threads are to be had. Those that there are will do, or even none.
                 self._threads -= 1
@@ -269,6 +308,18 @@ class PrefetchingSession(requests.Session):
                 self._may_start.wait(delay)
             self._threads -= 1
             return None
+
+
+def _start_without_signals(thread: threading.Thread) -> None:
+    """Start a thread that no signal is given to: it would not wake the one that handles it."""
+    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
+        thread.start()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _may_pass(outcome: requests.Response | Exception) -> bool:

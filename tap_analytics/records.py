@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics.errors import listed, one_line
@@ -46,16 +47,14 @@ class RecordReader:
             first time; a timestamp that can't be read is null, with a warning.
 
         Raises:
-            NoRecordError: If it is not an object with an `id`.
+            NoRecordError: If it is not an object with an `id`. One that is a number becomes text.
         """
         if not isinstance(record, dict):
             excerpt = one_line(repr(record), 100)
             message = f"record {position} of the listing is no object: {excerpt}"
             raise NoRecordError(message)
-        if record.get("id") is None:
-            fields = one_line(listed(record)) if record else "none"
-            message = f"record {position} of the listing has no `id`; its fields: {fields}"
-            raise NoRecordError(message)
+        if not isinstance(record.get("id"), str):
+            record["id"] = _text_id(record, position)
         if not record.keys() <= self._known_fields:
             self._warn_of_unknown(record)
         for name in self._timestamp_fields:
@@ -77,3 +76,16 @@ class RecordReader:
         unknown = sorted(record.keys() - self._known_fields)
         self._known_fields.update(unknown)
         self._warn("Passing on fields that the schema does not list: %s", one_line(listed(unknown)))
+
+
+def _text_id(record: dict[str, Any], position: int) -> str:
+    """Spell an `id` that is a number, as the schema says text."""
+    value = record.get("id")
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return str(value)
+    fields = one_line(listed(record)) if record else "none"
+    what = "no `id`"
+    if value is not None:
+        what = f"an `id` that is neither text nor number ({one_line(repr(value), 100)})"
+    message = f"record {position} of the listing has {what}; its fields: {fields}"
+    raise NoRecordError(message)

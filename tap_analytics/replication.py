@@ -6,6 +6,7 @@ import logging
 from abc import ABC
 from datetime import UTC, datetime
 from importlib.resources import files
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import FatalAPIError
@@ -15,7 +16,8 @@ from singer_sdk.singerlib import RecordMessage
 
 from tap_analytics import schemas
 from tap_analytics._compat import override
-from tap_analytics.client import ApiStream
+from tap_analytics.client import ApiStream, RefusedError, UnauthorizedError
+from tap_analytics.errors import one_line
 from tap_analytics.records import NoRecordError, RecordReader
 from tap_analytics.timestamps import canonical, earlier
 
@@ -49,11 +51,61 @@ class AnalyticsStream(ApiStream, ABC):
         self._received_at: datetime | None = None
         self._has_written_schema = False
         self._has_warned_of_missing_bookmark = False
+        self._failures: list[Exception] = []
+        self._version: int | None = None
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         self._received_at = datetime.now(UTC)
         return super().parse_response(response)
+
+    @property
+    def failure(self) -> str | None:
+        """Why not all of the stream could be read, if so, in one line."""
+        if not self._failures:
+            return None
+        first, *others = self._failures
+        more = f" (and {len(others)} more of its listings)" if others else ""
+        return f"{self._line_of(first)}{more}"
+
+    @property
+    def is_unauthorized(self) -> bool:
+        """Whether it failed because the API does not accept the credentials."""
+        return any(isinstance(error, UnauthorizedError) for error in self._failures)
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether nothing more is read. An account may be refused while others are not."""
+        return not all(isinstance(error, RefusedError) for error in self._failures)
+
+    @override  # type: ignore[misc] # final for type checkers only
+    def sync(self, context: Context | None = None) -> None:
+        """Sync the stream, or one listing of it. If that fails, `failure` says why.
+
+        Args:
+            context: The stream's context.
+        """
+        if self._session.has_refused:
+            self._failures.append(UnauthorizedError(self._line("the credentials are refused")))
+        if self.has_given_up:
+            return
+        try:
+            super().sync(context)
+        except OSError:
+            # What was to be written can't be.
+            raise
+        except Exception as error:  # noqa: BLE001 - for instance, a stream map's expression
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failures.append(error)
+        self.log("%s; other streams go on", self._line_of(error), level=logging.WARNING)
+        self.logger.debug("This is where it happened", exc_info=error)
+
+    def _line_of(self, error: Exception) -> str:
+        if isinstance(error, FatalAPIError):
+            return str(error)
+        return self._line(f"{type(error).__name__}: {one_line(str(error))}")
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
@@ -64,20 +116,17 @@ class AnalyticsStream(ApiStream, ABC):
 
         Yields:
             Records with their timestamps in canonical form. In incremental replication, those
-            from before the bookmark are left out: the APIs have no filter for `updated_at`.
-
-        Raises:
-            FatalAPIError: If the listing can't be read, or a record is not an object with an `id`.
+            from before the bookmark are left out: the APIs have no filter for `updated_at`. If
+            the listing can't be read to its end, the bookmark stays, and `failure` says why.
         """
         since = self._starting_value(context)
         has_children = self.has_selected_descendents
         self._is_whole = all(self.mask.values())
         self._latest = None
-        for position, item in enumerate(self.request_records(context)):
-            try:
-                record = self._reader.read(item, position)
-            except NoRecordError as error:
-                raise FatalAPIError(self._line(str(error))) from error
+        failures = len(self._failures)
+        # In a connection test. The SDK would look at one more and call that an error.
+        limit = self.ABORT_AT_RECORD_COUNT
+        for record in islice(self._read(context), limit):
             updated_at = record.get(self.replication_key) if self.replication_key else None
             if since is not None and updated_at is not None and updated_at < since:
                 if has_children:
@@ -85,7 +134,17 @@ class AnalyticsStream(ApiStream, ABC):
                     self._process_record(record, child_context=context)
                 continue
             yield record
-        self._advance_bookmark(context)
+        if len(self._failures) == failures and limit is None:
+            self._advance_bookmark(context)
+
+    def _read(self, context: Context | None) -> Iterator[Record]:
+        try:
+            for position, item in enumerate(self.request_records(context)):
+                yield self._reader.read(item, position)
+        except NoRecordError as error:
+            self._fail(FatalAPIError(self._line(str(error))))
+        except Exception as error:  # noqa: BLE001 - the other streams can still be read
+            self._fail(error)
 
     def _starting_value(self, context: Context | None) -> str | None:
         value = canonical(self.get_starting_replication_key_value(context))
@@ -109,6 +168,34 @@ class AnalyticsStream(ApiStream, ABC):
             A context for each child stream, if the stream has children.
         """
         return super().generate_child_contexts(record, context) if self.child_streams else ()
+
+    @override
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        """Move the bookmarks of the stream and its children, of those that are complete.
+
+        Args:
+            state: As for the SDK's `Stream`.
+        """
+        if self._failures:
+            for child in self.child_streams:
+                if isinstance(child, AnalyticsStream) and child.selected:
+                    child.miss_parent(self)
+            # What some listings of the stream have shown does not hold for all of it.
+            self.stream_state.pop("progress_markers", None)
+        elif self._version is not None:
+            super()._write_activate_version_message(self._version)
+        super().finalize_state_progress_markers(state)
+
+    def miss_parent(self, parent: AnalyticsStream) -> None:
+        """Take note that the stream is incomplete, as there may be more contexts.
+
+        Args:
+            parent: The stream that could not be read to its end.
+        """
+        if not self._failures:
+            kind = UnauthorizedError if parent.is_unauthorized else FatalAPIError
+            message = f"{self.name}: incomplete, as it is read for each of `{parent.name}`"
+            self._failures.append(kind(message))
 
     # State and messages, where the SDK has no public way to say it
 
@@ -150,6 +237,12 @@ class AnalyticsStream(ApiStream, ABC):
                 yield RecordMessage(
                     stream_map.stream_alias, mapped, self._stream_version, self._received_at
                 )
+
+    @override
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        # The SDK's is written before the records: were the stream then cut short, targets would
+        # have deleted what is still to come.
+        self._version = full_table_version
 
     @override
     def _write_schema_message(self) -> None:

@@ -110,6 +110,14 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         description="Records per page of the creator API, 1 to 100.",
     ),
     th.Property(
+        "detect_shifts",
+        th.BooleanType,
+        default=False,
+        title="Detect shifts",
+        description="Read pages of the creator API that overlap by one record, to miss none if "
+        "others are deleted meanwhile.",
+    ),
+    th.Property(
         "max_concurrent_requests",
         th.IntegerType(minimum=1, maximum=32),
         default=8,
@@ -136,7 +144,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=1),
         default=60,
         title="Request timeout",
-        description="Seconds that a server may take to answer.",
+        description="Seconds that a server may take to answer, to the last byte.",
     ),
     th.Property(
         "user_agent",

@@ -13,7 +13,7 @@ from singer_sdk.exceptions import ConfigValidationError
 
 from tap_analytics import settings, validation
 from tap_analytics._compat import override
-from tap_analytics.errors import listed
+from tap_analytics.errors import IncompleteSyncError, listed
 from tap_analytics.hints import Hint
 from tap_analytics.messages import MessageWriter
 from tap_analytics.prefetch import PrefetchingSession
@@ -94,7 +94,7 @@ class TapAnalytics(Tap):
 
         Raises:
             ConfigValidationError: If there are no credentials for either API.
-            FatalAPIError: If a stream can't be read.
+            IncompleteSyncError: If streams could not be read, after all the others.
         """
         self._require_credentials()
         first_pages: dict[PrefetchingSession, list[Hint]] = {}
@@ -106,7 +106,13 @@ class TapAnalytics(Tap):
         with ExitStack() as stack:
             for session, hints in first_pages.items():
                 stack.enter_context(session).hint(hints)
-            super().sync_all()
+            try:
+                super().sync_all()
+            except SystemExit:
+                # A signal. What has been synced so far counts.
+                self.state_writer.write_state(self.state)
+                raise
+        self._raise_failures()
 
     @override  # type: ignore[misc] # final for type checkers only
     def run_connection_test(self) -> bool:
@@ -117,10 +123,27 @@ class TapAnalytics(Tap):
 
         Raises:
             ConfigValidationError: If there are no credentials for either API.
-            FatalAPIError: If a stream can't be read.
+            IncompleteSyncError: If a stream could not be read.
         """
         self._require_credentials()
-        return super().run_connection_test()
+        result = super().run_connection_test()
+        self._raise_failures()
+        return result
+
+    def _raise_failures(self) -> None:
+        failures: list[str] = []
+        unauthorized: dict[PrefetchingSession, list[AnalyticsStream]] = {}
+        for stream in self.streams.values():
+            if isinstance(stream, AnalyticsStream) and stream.failure:
+                if stream.is_unauthorized:
+                    unauthorized.setdefault(stream.requests_session, []).append(stream)
+                else:
+                    failures.append(stream.failure)
+        for first, *others in unauthorized.values():
+            names = listed(stream.name for stream in others) if others else ""
+            failures.append(f"{first.failure}{'; nor could be read ' if names else ''}{names}")
+        if failures:
+            raise IncompleteSyncError(failures)
 
     def _require_credentials(self) -> None:
         if not any(api.is_configured(self.config) for api in settings.APIS):
@@ -159,7 +182,10 @@ class TapAnalytics(Tap):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK's ends with status 0, which a scheduler takes for success, and writes a state
         # though it may have interrupted a write.
-        sys.exit(128 + signum)
+        if isinstance(self.message_writer, MessageWriter):
+            self.message_writer.end(128 + signum)
+        else:
+            sys.exit(128 + signum)
 
     # Command line
 
@@ -200,7 +226,7 @@ class TapAnalytics(Tap):
 
         Raises:
             ConfigValidationError: If a setting is wrong or a file can't be read.
-            FatalAPIError: If a stream can't be read.
+            IncompleteSyncError: If a stream can't be read.
         """
         for file in (state, catalog):
             if file is not None and (problem := _find_file_error(file.name)):

@@ -114,6 +114,8 @@ def _find_rule_errors(config: Mapping[str, Any]) -> Iterator[str]:
     account_id = config.get("account_id")
     if account_id and not _ACCOUNT_ID.fullmatch(account_id):
         yield f"`account_id` is not one segment of a URL path: {account_id!r}"
+    if config["detect_shifts"] and config["page_size"] == 1:
+        yield "`detect_shifts` needs a `page_size` of 2 or more, for pages to overlap"
     start_date = config.get("start_date")
     try:
         canonical(start_date)

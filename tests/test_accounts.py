@@ -44,8 +44,8 @@ def test_the_live_service_refuses_a_listing_of_all_accounts(
 ) -> None:
     run = run_tap(only("creator", sandbox))
     assert run.status == 1
-    assert "content_items: 400 Bad Request for /v1/social/contents" in run.errors[-1]
-    assert "account_id" in run.errors[-1]
+    assert "content_items: 400 Bad Request for /v1/social/contents" in run.errors[0]
+    assert "account_id" in run.errors[0]
 
 
 @pytest.mark.parametrize("stream", LISTINGS)
@@ -141,5 +141,7 @@ def test_a_failure_at_one_account_moves_no_bookmark(run_tap: RunTap, sandbox: Sa
     sandbox.intercept = fail
     failed = run_tap(config, state=first.state)
     assert failed.status == 1
-    for stream in ("accounts", *LISTINGS):
+    for stream in LISTINGS:
         assert failed.bookmark(stream) == first.bookmark(stream)
+    # The accounts themselves could be read, and are visited all the same next time.
+    assert (failed.bookmark("accounts") or "") > (first.bookmark("accounts") or "")

@@ -373,7 +373,7 @@ def test_an_error_ends_the_tap_though_threads_are_waiting(
 
     def hang(request: Request) -> Reply | None:
         if request.path.endswith("/checklists"):
-            return Reply(status=403)
+            return Reply(status=401)
         if not request.path.endswith("/banners"):
             answered.wait(60)
         return None
@@ -382,7 +382,7 @@ def test_an_error_ends_the_tap_though_threads_are_waiting(
     run = run_tap(only("experience", sandbox))
     answered.set()
     assert run.status == 1
-    assert "checklists: 403 Forbidden" in run.errors[-1]
+    assert "checklists: 401 Unauthorized" in run.errors[-1]
     deadline = 500
     while deadline and any(thread.name == "prefetch" for thread in threading.enumerate()):
         time.sleep(0.01)

@@ -37,13 +37,19 @@ class CreatorStream(AnalyticsStream):
     def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
         """Create the stream, see `AnalyticsStream`."""
         super().__init__(tap, session)
-        self._paginator = LimitOffsetPaginator(self.config["page_size"])
+        self._paginator = self._new_paginator()
         self._farthest = 0
+
+    def _new_paginator(self, longest: int = 0) -> LimitOffsetPaginator:
+        return LimitOffsetPaginator(
+            self.config["page_size"],
+            longest=longest,
+            detect_shifts=self.config["detect_shifts"],
+        )
 
     @override
     def get_new_paginator(self) -> LimitOffsetPaginator:
-        longest = self._paginator.longest
-        self._paginator = LimitOffsetPaginator(self.config["page_size"], longest=longest)
+        self._paginator = self._new_paginator(self._paginator.longest)
         self._farthest = 0
         return self._paginator
 
@@ -56,22 +62,32 @@ class CreatorStream(AnalyticsStream):
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         super().parse_response(response)
+        records = self._paginator.new_records(response)
+        if self._paginator.is_lost:
+            # What has been sent for ahead is from elsewhere in the listing.
+            self._session.forget(self.listing(self.context))
+            self._farthest = 0
+        else:
+            self._look_ahead(response)
+        return records
+
+    def _look_ahead(self, response: requests.Response) -> None:
         offset = self._paginator.current_value
         size = self.config["page_size"]
+        step = size - self._paginator.overlap_of(size)
         # Twice as far with each page: a listing of three pages is not asked for eight more.
         ahead = min(self._session.pace.window, 2**self._paginator.count)
         if self.has_selected_descendents:
             ahead = 1
-        hinted = max(0, self._farthest - offset) // size
+        hinted = max(0, self._farthest - offset) // step
         if self._session.has_followed(response):
             hinted = max(1, hinted)
         if hinted < ahead:
-            self._farthest = offset + ahead * size
+            self._farthest = offset + ahead * step
             # What is needed for the listing being read comes first, a child's before its parent's.
             place = (-2 if self.parent_stream_type else -1, offset)
             pages = range(hinted + 1, ahead + 1)
             self._session.hint(self.next_pages(self.context, place, pages, response))
-        return self._paginator.new_records(response)
 
     @override
     def request_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
@@ -117,8 +133,9 @@ class CreatorStream(AnalyticsStream):
         count = len(page.records)
         *listing_place, offset = place
         if count and count >= (page.limit or self.config["page_size"]):
+            step = count - self._paginator.overlap_of(count)
             for number in pages:
-                following = offset + number * count
+                following = offset + number * step
                 if page.total is not None and following >= page.total:
                     break
                 lead_on = partial(self.next_pages, context, (*listing_place, following), NEXT)
@@ -132,7 +149,7 @@ class CreatorStream(AnalyticsStream):
         children = [
             (rank, child)
             for rank, child in enumerate(self.child_streams)
-            if isinstance(child, CreatorStream) and child.selected
+            if isinstance(child, CreatorStream) and child.selected and not child.has_given_up
         ]
         if not isinstance(self.stream_maps[0], SameRecordTransform):
             # A map may leave the record out. To evaluate it takes the record as it will be, and
