@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from conftest import STREAMS, RunTap
+
+from tap_analytics.sandbox.demo import demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +38,24 @@ def test_the_settings_table_is_what_about_says(run_tap: RunTap) -> None:
 
 def test_every_stream_is_listed() -> None:
     assert set(re.findall(r"`(\w+)`", section("Streams").split("\n\n")[0])) == set(STREAMS)
+
+
+def test_the_questions_have_the_answers_that_are_shown(tmp_path: Path) -> None:
+    assert demo(tmp_path) == 0
+    blocks = re.findall(r"```(\w+)\n(.*?)\n```", section("Three questions"), flags=re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["python", *["sql", "text"] * 3]
+    with duckdb.connect(str(tmp_path / "analytics.duckdb"), read_only=True) as database:
+        for (_, query), (_, answer) in zip(blocks[1::2], blocks[2::2], strict=True):
+            result = database.sql(query)
+            shown = [
+                [cell.strip() for cell in line.strip("│").split("│")]
+                for line in answer.splitlines()
+                if line.startswith("│")
+            ]
+            assert shown[0] == result.columns
+            assert shown[2:] == [
+                ["NULL" if cell is None else str(cell) for cell in row] for row in result.fetchall()
+            ]
 
 
 def test_the_first_two_commands_are_one_line_each() -> None:
