@@ -21,6 +21,7 @@ from tap_analytics.errors import (
     MAX_RETRY_AFTER,
     describe,
     describe_failure,
+    keep_from_log,
     listed,
     one_line,
     redact,
@@ -29,6 +30,8 @@ from tap_analytics.errors import (
 from tap_analytics.pages import NoListingError, NotJSONError, page_of
 from tap_analytics.pagination import OffsetIgnoredError
 from tap_analytics.prefetch import RedirectRefusedError
+from tap_analytics.progress import Tally
+from tap_analytics.settings import APIS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -76,6 +79,7 @@ class ApiStream(RESTStream[int | None], ABC):
     Attributes:
         api: The API, and the settings that it takes to reach it.
         first_page: What its paginators start with.
+        tally: What it has come to.
     """
 
     api: ClassVar[Api]
@@ -93,6 +97,8 @@ class ApiStream(RESTStream[int | None], ABC):
         """
         self._session = session
         super().__init__(tap)
+        keep_from_log(self._secrets)
+        self.tally = Tally()
         self._request_without_query: requests.PreparedRequest | None = None
 
     # Requests
@@ -154,6 +160,7 @@ class ApiStream(RESTStream[int | None], ABC):
         query = kwargs.pop("params")
         if self._request_without_query is None:
             self._request_without_query = super().build_prepared_request(*args, **kwargs)
+            self._session.tallies[str(self._request_without_query.url)] = self.tally
         request = self._request_without_query.copy()
         if query:
             request.url = f"{request.url}?{query}"
@@ -219,6 +226,7 @@ class ApiStream(RESTStream[int | None], ABC):
 
     @override
     def backoff_handler(self, details: Details) -> None:
+        self.tally.retries += 1
         self.log(
             "%s; retry %d of %d in %g s",
             self._explain(details["exception"]),
@@ -248,18 +256,16 @@ class ApiStream(RESTStream[int | None], ABC):
         if status in RETRIED_STATUSES:
             wait = retry_after(response)
             if wait > MAX_RETRY_AFTER:
-                message = (
-                    f"{self._describe(response)}; it asks to wait {wait:.0f} s before the next try"
-                )
+                message = f"{describe(response)}; it asks to wait {wait:.0f} s before the next try"
                 raise FatalAPIError(self._line(message))
-            raise RetriableAPIError(self._line(self._describe(response)), response)
+            raise RetriableAPIError(self._line(describe(response)), response)
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             kind = UnauthorizedError if status == HTTPStatus.UNAUTHORIZED else RefusedError
-            raise kind(self._line(self._describe(response) + self._advice(status)))
+            raise kind(self._line(describe(response) + self._advice(status)))
         try:
             page_of(response)
         except (NotJSONError, NoListingError) as error:
-            message = self._line(f"{error}: {self._describe(response)}")
+            message = self._line(f"{error}: {describe(response)}")
             if isinstance(error, NotJSONError):
                 raise RetriableAPIError(message, response) from error
             raise FatalAPIError(message) from error
@@ -293,7 +299,7 @@ class ApiStream(RESTStream[int | None], ABC):
             record = page.records[position]
             self.log(
                 "Record %s holds text that is not valid Unicode; U+FFFD stands where it was lost",
-                record.get("id") if isinstance(record, dict) else position,
+                one_line(str(record.get("id")), 100) if isinstance(record, dict) else position,
                 level=logging.WARNING,
             )
         return page.records
@@ -316,13 +322,14 @@ class ApiStream(RESTStream[int | None], ABC):
             return str(error)
         return self._line(describe_failure(error, self.url_base, self.timeout))
 
-    @property
-    def _secrets(self) -> tuple[str, str]:
-        user, password, *_ = (str(self.config[name]) for name in self.api.credentials)
-        return password, f"{user}:{password}"
-
-    def _describe(self, response: requests.Response) -> str:
-        return describe(response, self._secrets)
+    @cached_property
+    def _secrets(self) -> frozenset[str]:
+        secrets = set(self._session.proxy_secrets)
+        for api in APIS:
+            user, password, *_ = (str(self.config.get(name) or "") for name in api.credentials)
+            if password:
+                secrets |= {password, f"{user}:{password}"}
+        return frozenset(secrets)
 
     def _line(self, message: str) -> str:
         # Which account it is, where there is a listing for each.

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import html
 import json
+import logging
 import re
-from base64 import b64encode
+import string
+from base64 import b64encode, urlsafe_b64encode
+from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
 
+from tap_analytics._compat import override
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MAX_BODY = 500
 """The most characters of a response body that an error shows."""
+
+MAX_LINE = 3 * MAX_BODY
+"""The most characters of a line in the log."""
 
 MAX_RETRY_AFTER = 15 * 60
 """The longest wait, in seconds, that a server may ask for before that is an error."""
@@ -27,6 +38,11 @@ _FOREVER = 10.0**9
 
 # A secret of fewer characters is none, and to take it out would take words apart.
 _SHORTEST_SECRET = 4
+
+_IN_LOWER_CASE = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+# What the HTTP client leaves as it is in the target of a redirect.
+_LEFT_IN_REDIRECTS = "!#$%&'()*+,/:;=?@[]~"
 
 # Whatever could begin a new line in a log or change what a terminal shows.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -45,6 +61,64 @@ class IncompleteSyncError(Exception):
         self.failures = failures
 
 
+class DiscreetFormatter(logging.Formatter):
+    """Formats records of a log as another formatter does, but without credentials.
+
+    Libraries log what a server has sent as it is, and so do tracebacks. These are shown at log
+    level DEBUG only.
+    """
+
+    def __init__(self, formatter: logging.Formatter, secrets: Iterable[str]) -> None:
+        """Wrap a formatter.
+
+        Args:
+            formatter: The other formatter.
+            secrets: The credentials, as for `redact`.
+        """
+        super().__init__()
+        self.formatter = formatter
+        self._secrets = frozenset(secrets)
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record.
+
+        Args:
+            record: The record, which other handlers find as it was.
+
+        Returns:
+            Its text, without control characters but the end of a line.
+        """
+        record = copy(record)
+        message = record.getMessage()
+        fit = "\n".join(_cut(_fit(line), MAX_LINE) for line in message.split("\n"))
+        if fit != message:
+            record.msg, record.args = fit, ()
+        error = record.exc_info[1] if record.exc_info else None
+        if error and logging.getLogger().isEnabledFor(logging.DEBUG):
+            record.exc_text = "".join(
+                # Frames are indented, and what stands between exceptions begins with an empty line.
+                part if part[0].isspace() else f"{one_line(redact(part, self._secrets))}\n"
+                for part in format_exception(error)
+            ).rstrip()
+        else:
+            record.exc_info = record.exc_text = None
+        return redact(self.formatter.format(record), self._secrets)
+
+
+def keep_from_log(secrets: Iterable[str]) -> None:
+    """Keep credentials out of all that the process logs from now on.
+
+    Args:
+        secrets: The credentials, as for `redact`; any that have been kept out so far no longer are.
+    """
+    for handler in logging.getLogger().handlers:
+        formatter = handler.formatter or logging.Formatter()
+        if isinstance(formatter, DiscreetFormatter):
+            formatter = formatter.formatter
+        handler.setFormatter(DiscreetFormatter(formatter, secrets))
+
+
 def one_line(text: str, limit: int = MAX_BODY) -> str:
     """Make foreign text fit to be logged: on one line, without control characters, cut to size.
 
@@ -55,7 +129,10 @@ def one_line(text: str, limit: int = MAX_BODY) -> str:
     Returns:
         The text, with an ellipsis where it was cut.
     """
-    line = _CONTROL.sub(" ", text).strip()
+    return _cut(_fit(text).strip(), limit)
+
+
+def _cut(line: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -72,29 +149,25 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def describe(response: requests.Response, secrets: Iterable[str] = ()) -> str:
+def describe(response: requests.Response) -> str:
     """Say what a server answered.
 
     Args:
         response: A response that is not a page of a listing.
-        secrets: What must not be shown, also if the server has echoed it.
 
     Returns:
         Status, path, and the API's own message with its error code and request id (what the
         vendor's support asks for), or the beginning of the body if it has none.
     """
-    path = urlsplit(response.url).path
+    path = one_line(urlsplit(response.url).path, 200)
     reason = one_line(response.reason or _standard_reason(response.status_code), 100)
     line = f"{response.status_code} {reason} for {path}"
-    message = _api_message(response.content)
-    if message:
-        details = redact(message, secrets)
-    else:
-        # Before it is cut to size, or half a secret would be left; so the end is dropped, too.
-        excerpt = response.content[: 16 * MAX_BODY].decode("utf-8", errors="replace")
-        is_cut = len(response.content) > 16 * MAX_BODY
-        details = redact(excerpt, secrets)[: -4 * MAX_BODY if is_cut else None]
-    return f"{line}: {one_line(details)}" if details.strip() else line
+    # All but blanks is soon cut to size.
+    body = response.content[: 16 * MAX_BODY].decode("utf-8", errors="replace")
+    if len(response.content) > 16 * MAX_BODY:
+        body = body.rstrip("\ufffd") + "…"
+    details = one_line(_api_message(response.content) or body)
+    return f"{line}: {details}" if details else line
 
 
 def describe_failure(error: BaseException, url: str, timeout: float) -> str:
@@ -124,13 +197,33 @@ def redact(text: str, secrets: Iterable[str]) -> str:
         secrets: The credentials, as they stand in the settings.
 
     Returns:
-        The text with `***` for each credential: plain, as JSON spells it, base64, URL-encoded.
+        The text with `***` for each credential, plain or base64, in the spelling of JSON, Python,
+        URLs or HTML, and for the beginning of one that `one_line` has cut.
     """
-    long_enough = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
-    forms = {form for secret in long_enough for form in _forms(secret)}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text
+    forms = _forms(frozenset(secrets))
+    plain = _plain(text)
+    spans = [
+        (match.start(), match.end())
+        for form in forms
+        if form in plain
+        for match in re.finditer(re.escape(form), plain)
+    ]
+    spans += [
+        (start, cut.start())
+        for cut in re.finditer("…", plain)
+        for form in forms
+        if (start := _find_beginning(form, plain, cut.start())) is not None
+    ]
+    if not spans:
+        return text
+    places = [place for place, character in enumerate(text) if character != "\\"]
+    parts = []
+    end = 0
+    for first, behind in sorted(spans):
+        if places[first] >= end:
+            parts += [text[end : places[first]], "***"]
+        end = max(end, places[behind - 1] + 1)
+    return "".join([*parts, text[end:]])
 
 
 def retry_after(response: requests.Response) -> float:
@@ -190,9 +283,51 @@ def _standard_reason(status: int) -> str:
         return "Unknown Status"
 
 
-def _forms(secret: str) -> Iterator[str]:
+def _find_beginning(form: str, text: str, end: int) -> int | None:
+    """Find what of a text, up to its end, is the beginning of a form."""
+    start = text.find(form[:_SHORTEST_SECRET], max(0, end - len(form)), end)
+    while start >= 0 and not form.startswith(text[start:end]):
+        start = text.find(form[:_SHORTEST_SECRET], start + 1, end)
+    return start if start >= 0 else None
+
+
+@lru_cache
+def _forms(secrets: frozenset[str]) -> frozenset[str]:
+    """List all that credentials can look like."""
+    encoded = {text for secret in secrets for text in _encodings(secret)}
+    forms = {_plain(_fit(form)).strip() for text in encoded for form in _spellings(text)}
+    return frozenset(form for form in forms if len(form) >= _SHORTEST_SECRET)
+
+
+def _plain(text: str) -> str:
+    """Leave out what differs where other characters are escaped, or escapes spelled otherwise."""
+    return text.replace("\\", "").translate(_IN_LOWER_CASE)
+
+
+def _fit(text: str) -> str:
+    return _CONTROL.sub(" ", text)
+
+
+def _encodings(secret: str) -> Iterator[str]:
+    octets = secret.encode(errors="surrogatepass")
     yield secret
-    yield quote(secret, safe="")
-    yield b64encode(secret.encode()).decode()
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    # What HTTP clients make of it in the head of a response.
+    yield octets.decode("latin-1")
+    # The latter is what the HTTP client makes of the credentials of a proxy.
+    for sent in (octets, secret.encode("latin-1", errors="replace")):
+        for encode in (b64encode, urlsafe_b64encode):
+            text = encode(sent).decode()
+            yield text
+            yield text.rstrip("=")
+
+
+def _spellings(text: str) -> Iterator[str]:
+    yield text
+    yield json.dumps(text)[1:-1]
+    yield repr(text.encode(errors="replace"))[2:-1]
+    yield html.escape(text)
+    yield html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+    for safe in ("", "/", _LEFT_IN_REDIRECTS):
+        spelling = quote(text, safe, errors="replace")
+        yield spelling
+        yield spelling.replace("%20", "+")

@@ -32,7 +32,7 @@ _encoder = msgspec.json.Encoder(enc_hook=_text, decimal_format="number")
 BLOCK = 64 * 1024
 """The size, in bytes, of the buffer that standard output should have."""
 
-PATIENCE = 0.8
+PATIENCE = 0.6
 """How long, in seconds, the end waits for a target that does not read."""
 
 logger = logging.getLogger(__name__)

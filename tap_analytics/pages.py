@@ -108,7 +108,10 @@ def read_page(body: bytes, charset: str | None = None) -> Page:
     if not isinstance(records, list):
         message = f"the response holds {_JSON_NAMES[type(records)]} where a list is expected"
         raise NoListingError(message)
-    mended = frozenset[int]() if intact else _mend(records)
+    try:
+        mended = frozenset[int]() if intact else _mend(records)
+    except RecursionError as error:
+        raise NoListingError(_TOO_DEEP) from error
     return Page(records, _count(metadata.get("limit")), total, mended)
 
 

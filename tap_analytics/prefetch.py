@@ -13,21 +13,22 @@ import signal
 import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 import requests
 
 from tap_analytics._compat import override
 from tap_analytics.errors import MAX_RETRY_AFTER, one_line, retry_after
-from tap_analytics.pace import Pace
+from tap_analytics.pace import REFUSALS, Pace
 from tap_analytics.transport import TimedAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Iterator
     from typing import Self
 
     from tap_analytics.hints import Hint
+    from tap_analytics.progress import Tally
 
 
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
@@ -47,6 +48,7 @@ class PrefetchingSession(requests.Session):
         pace: How fast requests may be sent; hints and requests alike keep to it.
         has_refused: Whether a request has been answered with a 401. From then on that is the answer
             to all, and nothing more is sent.
+        tallies: Where requests are counted, by their URL without its query.
     """
 
     def __init__(self, url: str, *, max_concurrent: int, timeout: float, streams: int = 0) -> None:
@@ -61,6 +63,7 @@ class PrefetchingSession(requests.Session):
         super().__init__()
         self.pace = Pace(max_concurrent)
         self.has_refused = False
+        self.tallies: dict[str, Tally] = {}
         self._max_concurrent = max_concurrent
         self._timeout = timeout
         # Memory holds so many responses at most: two windows, and the first page of each stream.
@@ -84,6 +87,16 @@ class PrefetchingSession(requests.Session):
         self._followed: WeakSet[requests.Response] = WeakSet()
         self._is_waiting = False
         self._refusal: requests.Response | None = None
+
+    @property
+    def proxy_secrets(self) -> Iterator[str]:
+        """The credentials in the URLs of proxies, as they stand there and as they are sent."""
+        for url in self._environment["proxies"].values():
+            # Also of what is no URL: an error would show it.
+            login = url.rpartition("@")[0].split("://", 1)[-1]
+            for part in (login, login.partition(":")[2]):
+                yield part
+                yield unquote(part)
 
     # Hints
 
@@ -185,11 +198,11 @@ class PrefetchingSession(requests.Session):
                 self.has_refused = True
                 return self._refusal
             if outcome is None:
-                self._depart()
+                self._depart(request)
         if outcome is None:
             outcome = self._exchange(request, **kwargs)
             with self._lock:
-                self._arrive(outcome)
+                self._arrive(request, outcome)
         if isinstance(outcome, Exception):
             raise outcome
         self.has_refused = outcome.status_code == HTTPStatus.UNAUTHORIZED
@@ -226,8 +239,10 @@ class PrefetchingSession(requests.Session):
         finally:
             self._is_waiting = False
 
-    def _depart(self) -> None:
+    def _depart(self, request: requests.PreparedRequest) -> None:
         self.pace.sent()
+        if tally := self._tally_of(request):
+            tally.requests += 1
         self._wake_thread()
 
     def _exchange(
@@ -238,8 +253,15 @@ class PrefetchingSession(requests.Session):
         except Exception as error:  # noqa: BLE001 - raised where the response is asked for
             return error
 
-    def _arrive(self, outcome: requests.Response | Exception) -> None:
+    def _arrive(
+        self, request: requests.PreparedRequest, outcome: requests.Response | Exception
+    ) -> None:
         self.pace.came_back(outcome)
+        # Of too many redirects, an error tells the last.
+        response = getattr(outcome, "response", outcome)
+        if isinstance(response, requests.Response) and (tally := self._tally_of(request)):
+            tally.requests += len(response.history)
+            tally.refusals += response.status_code in REFUSALS
         if isinstance(outcome, requests.Response) and (
             outcome.status_code == HTTPStatus.UNAUTHORIZED
         ):
@@ -251,6 +273,9 @@ class PrefetchingSession(requests.Session):
         self._has_come.notify()
         self._wake_thread()
 
+    def _tally_of(self, request: requests.PreparedRequest) -> Tally | None:
+        return self.tallies.get((request.url or "").partition("?")[0])
+
     # Sending ahead
 
     def _wake_thread(self) -> None:
@@ -261,7 +286,7 @@ class PrefetchingSession(requests.Session):
             # A daemon: the end of the process waits for no server.
             thread = threading.Thread(target=self._send_ahead, name="prefetch", daemon=True)
             try:
-                _start_without_signals(thread)
+                start_without_signals(thread)
             except RuntimeError:
                 # No more threads are to be had. Those that there are will do, or even none.
                 self._threads -= 1
@@ -287,7 +312,7 @@ class PrefetchingSession(requests.Session):
                 if _may_pass(outcome) and self._hints.get(hint.request.url) is hint:
                     # Nobody waits for it yet, so it need not cost them one of their retries.
                     self._take(hint.request.url)
-                self._arrive(outcome)
+                self._arrive(hint.request, outcome)
 
     def _next_hint(self) -> Hint | None:
         with self._lock:
@@ -303,15 +328,22 @@ class PrefetchingSession(requests.Session):
                     hint = heapq.heappop(self._pending)
                     hint.is_sent = True
                     self._sent_ahead += 1
-                    self._depart()
+                    self._depart(hint.request)
                     return hint
                 self._may_start.wait(delay)
             self._threads -= 1
             return None
 
 
-def _start_without_signals(thread: threading.Thread) -> None:
-    """Start a thread that no signal is given to: it would not wake the one that handles it."""
+def start_without_signals(thread: threading.Thread) -> None:
+    """Start a thread that no signal is given to: it would not wake the one that handles it.
+
+    Args:
+        thread: The thread.
+
+    Raises:
+        RuntimeError: If no more threads are to be had.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # as on Windows
         thread.start()
         return

@@ -66,7 +66,7 @@ class RecordReader:
                     record[name] = None
                     self._warn(
                         "Record %s: `%s` is no timestamp and becomes null: %s",
-                        record["id"],
+                        one_line(record["id"], 100),
                         name,
                         one_line(repr(value), 100),
                     )

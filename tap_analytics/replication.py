@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import FatalAPIError
+from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.schema.source import SchemaDirectory, StreamSchema
 from singer_sdk.singerlib import RecordMessage
@@ -18,21 +19,28 @@ from tap_analytics import schemas
 from tap_analytics._compat import override
 from tap_analytics.client import ApiStream, RefusedError, UnauthorizedError
 from tap_analytics.errors import one_line
+from tap_analytics.progress import Progress
 from tap_analytics.records import NoRecordError, RecordReader
 from tap_analytics.timestamps import canonical, earlier
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     import requests
     from singer_sdk import Tap
+    from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
+    from tap_analytics.batches import Batches
     from tap_analytics.prefetch import PrefetchingSession
 
 
 class AnalyticsStream(ApiStream, ABC):
-    """A stream: a listing, of which what has changed is emitted."""
+    """A stream: a listing, of which what has changed is emitted.
+
+    Attributes:
+        progress: Told when the stream is being read.
+    """
 
     primary_keys = ("id",)
     replication_key = "updated_at"
@@ -45,6 +53,7 @@ class AnalyticsStream(ApiStream, ABC):
     def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
         """Create the stream, see `ApiStream`."""
         super().__init__(tap, session)
+        self.progress = Progress()
         self._reader = RecordReader(self.schema, self.logger.warning)
         self._is_whole = False
         self._latest: str | None = None
@@ -53,6 +62,7 @@ class AnalyticsStream(ApiStream, ABC):
         self._has_warned_of_missing_bookmark = False
         self._failures: list[Exception] = []
         self._version: int | None = None
+        self._batches: Batches | None = None
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
@@ -85,17 +95,18 @@ class AnalyticsStream(ApiStream, ABC):
         Args:
             context: The stream's context.
         """
-        if self._session.has_refused:
-            self._failures.append(UnauthorizedError(self._line("the credentials are refused")))
-        if self.has_given_up:
-            return
-        try:
-            super().sync(context)
-        except OSError:
-            # What was to be written can't be.
-            raise
-        except Exception as error:  # noqa: BLE001 - for instance, a stream map's expression
-            self._fail(error)
+        with self.progress.on(self):
+            if self._session.has_refused and not self.has_given_up:
+                self._failures.append(UnauthorizedError(self._line("the credentials are refused")))
+            if self.has_given_up:
+                return
+            try:
+                super().sync(context)
+            except OSError:
+                # What was to be written can't be.
+                raise
+            except Exception as error:  # noqa: BLE001 - for instance, a stream map's expression
+                self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         self._failures.append(error)
@@ -175,7 +186,15 @@ class AnalyticsStream(ApiStream, ABC):
 
         Args:
             state: As for the SDK's `Stream`.
+
+        Raises:
+            StorageError: If the last of its records can't be written in a batch.
         """
+        if self._batches:
+            with self.get_batch_counter() as counter:
+                for stream, url in self._batches.write_rest():
+                    self._announce(self._batches, stream, url)
+                counter.increment(self._batches.count)
         if self._failures:
             for child in self.child_streams:
                 if isinstance(child, AnalyticsStream) and child.selected:
@@ -196,6 +215,44 @@ class AnalyticsStream(ApiStream, ABC):
             kind = UnauthorizedError if parent.is_unauthorized else FatalAPIError
             message = f"{self.name}: incomplete, as it is read for each of `{parent.name}`"
             self._failures.append(kind(message))
+
+    # Batches
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        # A connection test leaves no files behind.
+        return super().get_batch_config(config) if self.ABORT_AT_RECORD_COUNT is None else None
+
+    @override
+    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
+        # The SDK's knows neither stream maps nor deselected fields: what they leave out or make
+        # unreadable is in its files. And it begins a new file for each context.
+        if self._batches is None:
+            from tap_analytics.batches import Batches  # noqa: PLC0415 - few need it
+
+            schemas = {
+                stream_map.stream_alias: stream_map.transformed_schema
+                for stream_map in self.stream_maps
+            }
+            self._batches = Batches(self.tap_name, batch_config, schemas)
+        for record in self._sync_records(context, write_messages=False):
+            for message in self._generate_record_messages(record):
+                url = self._batches.add(message.stream, message.record)
+                if url:
+                    self._announce(self._batches, message.stream, url)
+
+    def _announce(self, batches: Batches, stream: str, url: str) -> None:
+        message = SDKBatchMessage(stream, batches.encoding, [url], self._stream_version)
+        self._tap.write_message(message)
+        self.state_manager.is_flushed = False
+        self._write_state_message()
+
+    @override
+    def _finalize_state(self, state: dict[str, Any] | None = None) -> None:
+        # The SDK's moves the bookmark when the last record has been read, which may be before it
+        # is written in a batch. It moves when the stream is complete, see above.
+        if self._batches is None:
+            super()._finalize_state(state)
 
     # State and messages, where the SDK has no public way to say it
 
@@ -220,7 +277,7 @@ class AnalyticsStream(ApiStream, ABC):
                 "Records without `%s` are extracted in every sync and never move the bookmark; "
                 "the first one is %s",
                 self.replication_key,
-                latest_record["id"],
+                one_line(latest_record["id"], 100),
                 level=logging.WARNING,
             )
 
@@ -229,11 +286,14 @@ class AnalyticsStream(ApiStream, ABC):
         # The SDK's walks through each record, also where nothing is deselected, and reads the
         # clock for each.
         if not self._is_whole:
-            yield from super()._generate_record_messages(record)
+            for message in super()._generate_record_messages(record):
+                self.tally.records += 1
+                yield message
             return
         for stream_map in self.stream_maps:
             mapped = stream_map.transform(record)
             if mapped is not None:
+                self.tally.records += 1
                 yield RecordMessage(
                     stream_map.stream_alias, mapped, self._stream_version, self._received_at
                 )

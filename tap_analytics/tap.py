@@ -17,6 +17,7 @@ from tap_analytics.errors import IncompleteSyncError, listed
 from tap_analytics.hints import Hint
 from tap_analytics.messages import MessageWriter
 from tap_analytics.prefetch import PrefetchingSession
+from tap_analytics.progress import Progress, StatusLine, live
 from tap_analytics.replication import AnalyticsStream
 from tap_analytics.streams import creator, experience
 from tap_analytics.timestamps import canonical
@@ -38,6 +39,8 @@ class TapAnalytics(Tap):
     dynamic_catalog = True
 
     config_jsonschema = settings.SETTINGS
+
+    _status_line: StatusLine | None = None
 
     def __init__(self, **kwargs: Any) -> None:
         """Create the tap.
@@ -90,20 +93,31 @@ class TapAnalytics(Tap):
 
     @override  # type: ignore[misc] # final for type checkers only
     def sync_all(self) -> None:
-        """Sync all selected streams.
+        """Sync all selected streams, and log what that has come to.
 
         Raises:
             ConfigValidationError: If there are no credentials for either API.
             IncompleteSyncError: If streams could not be read, after all the others.
         """
         self._require_credentials()
+        # If there is something in the state, the SDK begins with it. Some loaders take the first
+        # STATE for where they start, and confirm it before what has come ahead of it is loaded.
+        self.state.setdefault("bookmarks", {})
         first_pages: dict[PrefetchingSession, list[Hint]] = {}
-        for number, stream in enumerate(self.streams.values()):
-            is_read = stream.selected or stream.has_selected_descendents
-            if isinstance(stream, AnalyticsStream) and is_read and not stream.parent_stream_type:
+        streams = [
+            stream
+            for stream in self.streams.values()
+            if isinstance(stream, AnalyticsStream)
+            and (stream.selected or stream.has_selected_descendents)
+        ]
+        progress = Progress(streams)
+        for number, stream in enumerate(streams):
+            stream.progress = progress
+            if not stream.parent_stream_type:
                 hint = Hint((number,), stream.page_request(None, stream.first_page), stream.name)
                 first_pages.setdefault(stream.requests_session, []).append(hint)
         with ExitStack() as stack:
+            self._status_line = stack.enter_context(live(progress, sys.stderr))
             for session, hints in first_pages.items():
                 stack.enter_context(session).hint(hints)
             try:
@@ -112,6 +126,7 @@ class TapAnalytics(Tap):
                 # A signal. What has been synced so far counts.
                 self.state_writer.write_state(self.state)
                 raise
+        self.logger.info("This sync in numbers:\n%s", progress.table())
         self._raise_failures()
 
     @override  # type: ignore[misc] # final for type checkers only
@@ -182,6 +197,10 @@ class TapAnalytics(Tap):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK's ends with status 0, which a scheduler takes for success, and writes a state
         # though it may have interrupted a write.
+        # What is interrupted before it is whole can't be closed, which is of no interest any more.
+        sys.unraisablehook = lambda _: None
+        if self._status_line:
+            self._status_line.end()
         if isinstance(self.message_writer, MessageWriter):
             self.message_writer.end(128 + signum)
         else:

@@ -121,6 +121,10 @@ def _find_rule_errors(config: Mapping[str, Any]) -> Iterator[str]:
         canonical(start_date)
     except ValueError:
         yield f"`start_date` is no date or timestamp such as 2026-01-31: {start_date!r}"
+    if config.get("batch_config"):
+        from tap_analytics import batches  # noqa: PLC0415 - few need it
+
+        yield from batches.find_errors(config["batch_config"])
 
 
 def _find_url_error(url: str) -> str | None:

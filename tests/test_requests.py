@@ -293,7 +293,7 @@ def test_no_part_of_a_credential_is_left_where_a_body_is_cut(
 ) -> None:
     secret = 'pä"ss-word-of-mine'  # noqa: S105
     for body in (before + secret, before + json.dumps(secret), before + quote(secret)):
-        sandbox.intercept = lambda _, body=body: Reply(status=400, body=body)  # type: ignore[misc]
+        sandbox.intercept = lambda _, body=body: Reply(status=400, body=body)
         run = run_tap(only("creator", sandbox, client_secret=secret))
         assert "accounts: 400 Bad Request" in run.errors[0]
         assert not any(part in run.log for part in ('pä"s', r"pä\"s", "u00e4", "%C3%A4"))
