@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pytest
 from conftest import STREAMS, RunTap
+from test_meltano_runs import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
 
 from tap_analytics.sandbox.demo import demo
 
@@ -56,6 +58,11 @@ def test_the_questions_have_the_answers_that_are_shown(tmp_path: Path) -> None:
             assert shown[2:] == [
                 ["NULL" if cell is None else str(cell) for cell in row] for row in result.fetchall()
             ]
+
+
+@pytest.mark.parametrize("block", [ONE_STREAM, FEWER_FIELDS, HASHED, FLAT, TWO_CUSTOMERS])
+def test_what_is_set_in_meltano_has_been_run(block: str) -> None:
+    assert f"```yaml{block}" in section("Meltano")
 
 
 def test_the_first_two_commands_are_one_line_each() -> None:
