@@ -1,29 +1,16 @@
-"""What a sync has come to: a table in the log at its end, and a line on a terminal meanwhile."""
+"""How far a sync has come, and what to."""
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
-from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, TextIO
-
-from tap_analytics.prefetch import start_without_signals
+from time import monotonic
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-    from typing import Self
+    from collections.abc import Iterator, Sequence
 
     from tap_analytics.replication import AnalyticsStream
-
-INTERVAL = 0.2
-"""Seconds between two looks of the line on a terminal."""
-
-PATIENCE = 0.1
-"""Seconds that the end of a sync waits for a terminal that takes nothing."""
 
 
 @dataclass(slots=True)
@@ -116,104 +103,3 @@ class Progress:
             *counts, seconds = astuple(tally)
             lines.append(f"{name:<26}{''.join(f'{n:>10}' for n in counts)}{seconds:>10.2f}")
         return "\n".join(lines)
-
-
-class StatusLine:
-    """A line on a terminal below the log, in place of which the next line of the log is written.
-
-    Neither escape sequences nor a capable terminal are needed for it.
-    """
-
-    def __init__(self, terminal: TextIO, text: Callable[[], str]) -> None:
-        """Create the line; nothing is shown yet.
-
-        Args:
-            terminal: Where the log is written.
-            text: What the line is to say; called from another thread.
-        """
-        self._terminal = terminal
-        self._text = text
-        self._handlers: list[logging.StreamHandler[Any]] = []
-        # A signal may come while the thread that handles it holds the lock.
-        self._lock = threading.RLock()
-        self._shown = ""
-        self._is_over = False
-
-    def __enter__(self) -> Self:
-        """Show the line from now on."""
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream is self._terminal:
-                handler.setStream(self)
-                self._handlers.append(handler)
-        with suppress(RuntimeError):  # No thread is to be had, so there is no line.
-            start_without_signals(threading.Thread(target=self._show, name="status", daemon=True))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the terminal as if nothing had been there."""
-        self.end()
-        for handler in self._handlers:
-            handler.setStream(self._terminal)
-
-    def end(self) -> None:
-        """Clear the line for good. For signal handlers, too."""
-        self._is_over = True
-        # A terminal that is held back (Ctrl-S) may have the other thread wait, with the lock.
-        if self._lock.acquire(timeout=PATIENCE):
-            try:
-                self._put("")
-            finally:
-                self._lock.release()
-
-    def write(self, text: str) -> int:
-        """Write what the log says.
-
-        Args:
-            text: Whole lines.
-
-        Returns:
-            How many characters there were.
-        """
-        with self._lock:
-            self._put("")
-            return self._terminal.write(text)
-
-    def flush(self) -> None:
-        """Flush what the log says."""
-        self._terminal.flush()
-
-    def _show(self) -> None:
-        while True:
-            with self._lock:
-                if self._is_over:
-                    return
-                self._put(self._text())
-            sleep(INTERVAL)
-
-    def _put(self, text: str) -> None:
-        # A terminal that has gone is no reason to stop.
-        with suppress(OSError):
-            number = self._terminal.fileno()
-            # A full line would go on in the next one.
-            text = text[: (os.get_terminal_size(number).columns or 80) - 1]
-            if text != self._shown:
-                # Past the terminal's buffer, which a signal may have interrupted. With the cursor
-                # at its beginning, whatever else is written there begins there: by a target, or by
-                # a shell.
-                os.write(number, f"\r{text:<{len(self._shown)}}\r".encode())
-                self._shown = text
-
-
-def live(progress: Progress, output: TextIO | None) -> AbstractContextManager[StatusLine | None]:
-    """Show how far a sync has come, where there is a terminal.
-
-    Args:
-        progress: The progress of the sync.
-        output: Standard error, None if it is closed.
-
-    Returns:
-        The context in which it is shown.
-    """
-    if output is None or not output.isatty() or os.environ.get("TERM") == "dumb":
-        return nullcontext()
-    return StatusLine(output, progress.line)

@@ -17,9 +17,10 @@ from tap_analytics.errors import IncompleteSyncError, listed
 from tap_analytics.hints import Hint
 from tap_analytics.messages import MessageWriter
 from tap_analytics.prefetch import PrefetchingSession
-from tap_analytics.progress import Progress, StatusLine, live
+from tap_analytics.progress import Progress
 from tap_analytics.replication import AnalyticsStream
 from tap_analytics.streams import creator, experience
+from tap_analytics.terminal import StatusLine, status_line
 from tap_analytics.timestamps import canonical
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class TapAnalytics(Tap):
                 hint = Hint((number,), stream.page_request(None, stream.first_page), stream.name)
                 first_pages.setdefault(stream.requests_session, []).append(hint)
         with ExitStack() as stack:
-            self._status_line = stack.enter_context(live(progress, sys.stderr))
+            self._status_line = stack.enter_context(status_line(sys.stderr, progress.line))
             for session, hints in first_pages.items():
                 stack.enter_context(session).hint(hints)
             try:

@@ -324,6 +324,23 @@ def test_nobody_to_discover_for_is_no_error_either(sandbox: Sandbox, tmp_path: P
     assert b"Exception" not in done.stderr
 
 
+def test_what_a_signal_leaves_half_made_is_not_complained_about() -> None:
+    code = """if True:
+        import socket
+        from tap_analytics.tap import TapAnalytics
+
+        try:
+            TapAnalytics()._handle_termination(15, None)
+        finally:
+            # Of which Python 3.13 and later say that it can't be closed.
+            socket.SocketIO.__new__(socket.SocketIO)
+    """
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert b"Exception" not in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(
     "settings", [{}, {"content_by_account": True}], ids=["plain", "per account"]

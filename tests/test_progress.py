@@ -24,11 +24,12 @@ import pytest
 from conftest import EXPERIENCE_STREAMS, STREAMS, Run, RunTap, impatient, only
 
 from tap_analytics.prefetch import PrefetchingSession
-from tap_analytics.progress import Progress, StatusLine, live
+from tap_analytics.progress import Progress
 from tap_analytics.replication import AnalyticsStream
 from tap_analytics.sandbox import Reply, Request, Sandbox
 from tap_analytics.streams import creator
 from tap_analytics.tap import TapAnalytics
+from tap_analytics.terminal import StatusLine, status_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -479,10 +480,10 @@ def test_a_terminal_that_can_do_nothing_is_left_alone(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open(terminal.device, "w", closefd=False) as output:
-        assert isinstance(live(Progress(), output), StatusLine)
+        assert isinstance(status_line(output, str), StatusLine)
         monkeypatch.setenv("TERM", "dumb")
-        assert isinstance(live(Progress(), output), nullcontext)
-    assert isinstance(live(Progress(), None), nullcontext)
+        assert isinstance(status_line(output, str), nullcontext)
+    assert isinstance(status_line(None, str), nullcontext)
 
 
 def test_a_terminal_that_goes_away_is_no_error() -> None:
@@ -499,7 +500,7 @@ def test_where_there_are_no_threads_there_is_no_line(
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError(thread)
 
-    monkeypatch.setattr("tap_analytics.progress.start_without_signals", refuse)
+    monkeypatch.setattr("tap_analytics.terminal.start_without_signals", refuse)
     with open(terminal.device, "w", closefd=False) as output:
         handler = logging.StreamHandler(output)
         logging.getLogger().addHandler(handler)

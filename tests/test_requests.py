@@ -245,17 +245,22 @@ def test_json_of_another_shape_is_an_error(run_tap: RunTap, sandbox: Sandbox, bo
     assert "200 OK for /v2/accounts/" in run.errors[-1]
 
 
-@pytest.mark.parametrize("depth", [10_000, 200_000])
+@pytest.mark.parametrize("depth", [600, 10_000, 200_000])
 @pytest.mark.parametrize("text", [r'"\ud83d"', '"text"'], ids=["damaged", "intact"])
-def test_json_that_is_nested_too_deeply_is_an_error(
+def test_json_that_is_nested_deeply_arrives_or_is_an_error(
     run_tap: RunTap, sandbox: Sandbox, depth: int, text: str
 ) -> None:
     body = f'{{"data": [{{"id": "1", "deep": {"[" * depth}{text}{"]" * depth}}}]}}'
     sandbox.intercept = at("/flows", *[Reply(body=body)] * 4)
     run = run_tap(only("experience", sandbox))
-    assert run.status == 1
-    assert run.errors[-1].startswith("flows: the response is nested too deeply to be read: 200 OK")
-    assert len(run.errors[-1]) < 700
+    # How deep is too deep depends on the version of Python.
+    if run.status == 0:
+        assert depth < 200_000
+        assert b"[" * depth in run.output
+    else:
+        error = "flows: the response is nested too deeply to be read: 200 OK"
+        assert run.errors[-1].startswith(error)
+        assert len(run.errors[-1]) < 700
 
 
 def test_a_status_that_nobody_has_defined_is_told_too(run_tap: RunTap, sandbox: Sandbox) -> None:
