@@ -91,7 +91,9 @@ class DiscreetFormatter(logging.Formatter):
         """
         record = copy(record)
         message = record.getMessage()
-        fit = "\n".join(_cut(_fit(line), MAX_LINE) for line in message.split("\n"))
+        # What the HTTP client says is mostly what a server has sent.
+        limit = MAX_BODY if record.name.startswith("urllib3") else MAX_LINE
+        fit = "\n".join(_cut(_fit(line), limit) for line in message.split("\n"))
         if fit != message:
             record.msg, record.args = fit, ()
         error = record.exc_info[1] if record.exc_info else None
