@@ -151,7 +151,10 @@ def test_the_table_says_what_went_wrong(run_tap: RunTap, *, is_ahead: bool, is_l
         stream: sum(reply.status in {429, 503} for reply in replies)
         for stream, replies in trouble.replies.items()
     }
-    assert Counter(column(run, "refusals")) == Counter(refusals)
+    counted = Counter(column(run, "refusals"))
+    # What was sent ahead may still be on its way when the sync is over.
+    assert counted <= Counter(refusals) if is_ahead else counted == Counter(refusals)
+    assert sum(counted.values()) > 5
     assert sum(refusals.values()) > 5
     failures = Counter({stream: len(replies) for stream, replies in trouble.replies.items()})
     retries = Counter(column(run, "retries"))
