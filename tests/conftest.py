@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import settings
+from postgres import find_binaries, postgres
 
 from tap_analytics.__main__ import main
 from tap_analytics.sandbox import Sandbox
@@ -204,6 +205,15 @@ def pipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[WatchedPipe]]:
     assert_no_leak(log.getvalue())
     for pipe in pipes:
         assert_no_leak(pipe.seen)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[int]:
+    """The port of a PostgreSQL server."""
+    if find_binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres() as port:
+        yield port
 
 
 @pytest.fixture

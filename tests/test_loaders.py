@@ -22,21 +22,12 @@ from loaders import (
     expected,
     kinds_of,
 )
-from postgres import find_binaries, postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tap_analytics.sandbox import Sandbox
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[int]:
-    if find_binaries() is None:
-        pytest.skip("PostgreSQL is not installed")
-    with postgres() as port:
-        yield port
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from loaders import (
     loads,
     with_doubles,
 )
-from postgres import DATABASE, USER, find_binaries, postgres
+from postgres import DATABASE, USER
 from uv import find_uv_bin
 
 from tap_analytics._compat import override
@@ -392,14 +392,6 @@ def test_flattening_gives_nested_values_columns(
             for column, value in flat(stream, record).items():
                 definition = definitions[column]
                 assert comparable(table[key][column], definition) == comparable(value, definition)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[int]:
-    if find_binaries() is None:
-        pytest.skip("PostgreSQL is not installed")
-    with postgres() as port:
-        yield port
 
 
 def test_two_customers_have_state_and_tables_of_their_own(

@@ -284,39 +284,6 @@ def test_listings_that_do_not_page_do_not_use_up_the_room(
 # An end that comes early
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_tap_though_threads_are_waiting(
-    sandbox: Sandbox, tmp_path: Path, number: signal.Signals
-) -> None:
-    arrived = threading.Event()
-    answered = threading.Event()
-
-    def hang(request: Request) -> None:
-        if request.path.endswith("/tags"):
-            arrived.set()
-            answered.wait(60)
-
-    sandbox.intercept = hang
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps(impatient(sandbox)))
-    script = Path(sys.executable).with_name("tap-analytics")
-    with subprocess.Popen(
-        [script, "--config", config], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert arrived.wait(30)
-        process.send_signal(number)
-        stuck = threading.Timer(10, process.kill)
-        stuck.start()
-        output, log = process.communicate()
-        stuck.cancel()
-    answered.set()
-    assert process.returncode == 128 + number
-    assert b"Traceback" not in log
-    assert output.endswith(b"\n")
-    for line in output.splitlines():
-        json.loads(line)
-
-
 def test_a_state_reaches_the_target_while_the_next_answer_is_awaited(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

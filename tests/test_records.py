@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import STREAMS, RunTap, impatient, only
+from loaders import mended
 from singer_sdk.singerlib.encoding import SimpleSingerWriter
 
 from tap_analytics.replication import AnalyticsStream
@@ -56,16 +56,6 @@ def test_every_field_arrives_as_it_was_sent_but_for_timestamps(
                 assert after[name] is None or after[name].endswith("+00:00")
                 assert after[name] is None or len(after[name]) == 32
                 assert (after[name] is None) == (before[name] in {None, ""})
-
-
-def mended(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, list):
-        return [mended(item) for item in value]
-    if isinstance(value, dict):
-        return {key: mended(item) for key, item in value.items()}
-    return Decimal(str(value)) if isinstance(value, float) else value
 
 
 def test_numbers_keep_every_digit(run_tap: RunTap, sandbox: Sandbox) -> None:
