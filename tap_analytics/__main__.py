@@ -13,8 +13,9 @@ gc.disable()
 
 from singer_sdk.exceptions import ConfigValidationError  # noqa: E402
 
-from tap_analytics.errors import IncompleteSyncError, one_line  # noqa: E402
-from tap_analytics.messages import BLOCK  # noqa: E402
+from tap_analytics.exceptions import IncompleteSyncError  # noqa: E402
+from tap_analytics.log.wording import one_line  # noqa: E402
+from tap_analytics.singer.messages import BLOCK  # noqa: E402
 from tap_analytics.tap import TapAnalytics  # noqa: E402
 
 gc.freeze()

@@ -11,17 +11,18 @@ from typing import IO, TYPE_CHECKING, Any
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 
-from tap_analytics import settings, validation
 from tap_analytics._compat import override
-from tap_analytics.errors import IncompleteSyncError, listed
-from tap_analytics.hints import Hint
-from tap_analytics.messages import MessageWriter
-from tap_analytics.prefetch import PrefetchingSession
-from tap_analytics.progress import Progress
-from tap_analytics.replication import AnalyticsStream
+from tap_analytics.config import settings, validation
+from tap_analytics.exceptions import IncompleteSyncError
+from tap_analytics.http.hints import Hint
+from tap_analytics.http.session import PrefetchingSession
+from tap_analytics.listing.timestamps import canonical
+from tap_analytics.log.terminal import StatusLine, status_line
+from tap_analytics.log.wording import listed
+from tap_analytics.singer.messages import MessageWriter
+from tap_analytics.singer.statistics import Progress
+from tap_analytics.singer.stream import AnalyticsStream
 from tap_analytics.streams import creator, experience
-from tap_analytics.terminal import StatusLine, status_line
-from tap_analytics.timestamps import canonical
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_analytics._compat import override
-from tap_analytics.hints import Hint
-from tap_analytics.pages import page_of
-from tap_analytics.pagination import LimitOffsetPaginator
-from tap_analytics.replication import AnalyticsStream
-from tap_analytics.settings import CREATOR_API
+from tap_analytics.config.settings import CREATOR_API
+from tap_analytics.http.hints import Hint
+from tap_analytics.listing.pages import page_of
+from tap_analytics.listing.pagination import LimitOffsetPaginator
+from tap_analytics.singer.stream import AnalyticsStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_analytics.prefetch import PrefetchingSession
+    from tap_analytics.http.session import PrefetchingSession
 
 NEXT = range(1, 2)
 """Of the pages after a page, just the first."""

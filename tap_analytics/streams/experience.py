@@ -5,8 +5,8 @@ from __future__ import annotations
 from singer_sdk.pagination import SinglePagePaginator
 
 from tap_analytics._compat import override
-from tap_analytics.replication import AnalyticsStream
-from tap_analytics.settings import EXPERIENCE_API
+from tap_analytics.config.settings import EXPERIENCE_API
+from tap_analytics.singer.stream import AnalyticsStream
 
 
 class ExperienceStream(AnalyticsStream):

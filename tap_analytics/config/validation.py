@@ -1,0 +1,149 @@
+"""What can be wrong with the settings, in one line each."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from singer_sdk.plugin_base import JSONSchemaValidator
+
+from tap_analytics.config.settings import APIS
+from tap_analytics.listing.timestamps import canonical
+from tap_analytics.log.wording import listed, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jsonschema import ValidationError
+
+# One segment of a path, of characters that mean themselves in a URL.
+_ACCOUNT_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+
+# What the SDK takes for true, and what says that the opposite is meant.
+_BOOLEANS = ("true", "1", "yes", "on", "false", "0", "no", "off", "")
+
+
+def find_errors(config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """Find what is wrong with the settings. Defaults are filled in on the way.
+
+    Args:
+        config: The settings.
+        schema: Their JSON schema.
+
+    Returns:
+        A line for each error. None repeats a secret, as the SDK's own would.
+    """
+    errors = [_explain(error) for error in JSONSchemaValidator(schema).iter_errors(config)]
+    return errors or [*_find_rule_errors(config)]
+
+
+def find_environment_errors(prefix: str, schema: dict[str, Any]) -> Iterator[str]:
+    """Find environment variables that the SDK can't convert, which doesn't say which.
+
+    Args:
+        prefix: What the names of the variables begin with.
+        schema: The JSON schema of the settings.
+
+    Yields:
+        A line for each.
+    """
+    for name, definition in schema["properties"].items():
+        variable = prefix + name.upper()
+        value = os.environ.get(variable)
+        types = definition.get("type", "string")
+        try:
+            if value is None:
+                continue
+            if "integer" in types:
+                what = "a whole number"
+                int(value)
+            elif "boolean" in types:
+                what = "true or false"
+                _BOOLEANS.index(value.lower())
+            elif "object" in types:
+                what = "JSON"
+                json.loads(value)
+        except ValueError:
+            yield f"The environment variable {variable} is not {what}: {one_line(repr(value), 100)}"
+
+
+def find_warnings(config: Mapping[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    """Find what is not wrong, but probably not meant either.
+
+    Args:
+        config: The settings, without errors.
+        schema: Their JSON schema.
+
+    Yields:
+        A line for each.
+    """
+    for name in sorted(config.keys() - schema["properties"].keys()):
+        close = difflib.get_close_matches(name, schema["properties"], n=1)
+        hint = f"; did you mean `{close[0]}`?" if close else ""
+        yield f"There is no setting `{name}`, it is ignored{hint}"
+    for api in APIS:
+        url = urlsplit(config[api.url_setting])
+        if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+            yield f"`{api.url_setting}` is not https: credentials travel in the clear"
+
+
+def _explain(error: ValidationError) -> str:
+    name = ".".join(str(part) for part in error.absolute_path) or "the configuration"
+    if error.validator == "type":
+        expected: Any = error.validator_value
+        types = [expected] if isinstance(expected, str) else [t for t in expected if t != "null"]
+        return f"`{name}` must be of type {' or '.join(types)}"
+    return f"`{name}`: {error.message}"
+
+
+def _find_rule_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    for api in APIS:
+        names = api.credentials
+        missing = [name for name in names if not config.get(name)]
+        if 0 < len(missing) < len(names):
+            verb = "is" if len(missing) == 1 else "are"
+            yield f"{listed(missing)} {verb} missing: set {listed(names)}, or none of them"
+        problem = _find_url_error(config[api.url_setting])
+        if problem:
+            yield f"`{api.url_setting}` {problem}"
+    account_id = config.get("account_id")
+    if account_id and not _ACCOUNT_ID.fullmatch(account_id):
+        yield f"`account_id` is not one segment of a URL path: {account_id!r}"
+    if config["detect_shifts"] and config["page_size"] == 1:
+        yield "`detect_shifts` needs a `page_size` of 2 or more, for pages to overlap"
+    start_date = config.get("start_date")
+    try:
+        canonical(start_date)
+    except ValueError:
+        yield f"`start_date` is no date or timestamp such as 2026-01-31: {start_date!r}"
+    if config.get("batch_config"):
+        from tap_analytics.singer import batches  # noqa: PLC0415 - few need it
+
+        yield from batches.find_errors(config["batch_config"])
+
+
+def _find_url_error(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"is no URL ({error}): {url!r}"
+    if parts.username is not None:
+        return "must not hold credentials, there are settings for them"
+    if parts.scheme not in {"http", "https"} or not host or re.search(r"\s", url):
+        return f"is no http or https URL: {url!r}"
+    if parts.query or parts.fragment:
+        return f"must end with the path: {url!r}"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""How requests travel. This room knows no listings and no Singer messages."""

@@ -1,0 +1,1 @@
+"""How a response becomes records. This room knows no sessions and no Singer messages."""

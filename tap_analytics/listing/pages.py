@@ -1,0 +1,182 @@
+"""A response body as the records it lists and what it says about the listing."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from email.message import Message
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from tap_analytics.exceptions import NoListingError, NotJSONError
+
+if TYPE_CHECKING:
+    import requests
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing.
+
+    Attributes:
+        records: The records, as the API sent them: integers of any size, decimals as `Decimal`.
+        limit: The page size that the response declares (`metadata.limit`), if it does.
+        total: The number of records in the whole listing, if the response declares it.
+        mended: Positions of records with text that was not valid Unicode, where U+FFFD now stands
+            for what could not be read.
+    """
+
+    records: list[Any]
+    limit: int | None = None
+    total: int | None = None
+    mended: frozenset[int] = field(default_factory=frozenset)
+
+
+_pages: WeakKeyDictionary[requests.Response, Page] = WeakKeyDictionary()
+
+
+def page_of(response: requests.Response) -> Page:
+    """Read a response, once: validation, paginator and parser share the result.
+
+    Args:
+        response: A response with a success status and its body read.
+
+    Returns:
+        The page in it. A response without content (204) is an empty page.
+
+    Raises:
+        NotJSONError: If the body is not JSON.
+        NoListingError: If it is JSON of another shape than the two the APIs use.
+    """
+    page = _pages.get(response)
+    if page is None:
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            page = Page([])
+        else:
+            page = read_page(response.content, _charset(response))
+        _pages[response] = page
+    return page
+
+
+def _charset(response: requests.Response) -> str | None:
+    headers = Message()
+    headers["Content-Type"] = response.headers.get("Content-Type", "")
+    return headers.get_content_charset()
+
+
+def read_page(body: bytes, charset: str | None = None) -> Page:
+    """Read the body of a listing.
+
+    The creator API (and the seeds of both) answers `{"data": [...], "metadata": {"limit": 10}}`,
+    the live experience API a bare array; `"data": null` is an empty list.
+
+    Args:
+        body: A JSON text, in UTF-8, UTF-16 or UTF-32 with or without a byte order mark, or else in
+            `charset`.
+        charset: What the response says its character encoding is, if it does.
+
+    Returns:
+        The page in it.
+
+    Raises:
+        NotJSONError: If the body is not JSON.
+        NoListingError: If it is JSON of another shape.
+    """
+    payload, intact = _decode(body, charset)
+    metadata: dict[str, Any] = {}
+    total = None
+    records = payload
+    if isinstance(payload, dict):
+        if "data" not in payload:
+            message = "the response has no `data`"
+            raise NoListingError(message)
+        records = [] if payload["data"] is None else payload["data"]
+        if isinstance(payload.get("metadata"), dict):
+            metadata = payload["metadata"]
+        total = _count(payload.get("total", metadata.get("total")))
+    if not isinstance(records, list):
+        message = f"the response holds {_JSON_NAMES[type(records)]} where a list is expected"
+        raise NoListingError(message)
+    try:
+        mended = frozenset[int]() if intact else _mend(records)
+    except RecursionError as error:
+        raise NoListingError(_TOO_DEEP) from error
+    return Page(records, _count(metadata.get("limit")), total, mended)
+
+
+_JSON_NAMES: dict[type, str] = {
+    bool: "a boolean",
+    dict: "an object",
+    Decimal: "a number",
+    int: "a number",
+    str: "a text",
+    type(None): "null",
+}
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _decode(body: bytes, charset: str | None) -> tuple[Any, bool]:
+    """Decode JSON, and tell whether all text in it is sure to be valid Unicode."""
+    try:
+        return _decoder.decode(body), True
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    except RecursionError as error:
+        raise NoListingError(_TOO_DEEP) from error
+    # The strict decoder is right to refuse half of a surrogate pair, but services send them, cut
+    # out of an emoji, and one character must not cost the whole page.
+    try:
+        text = _text(body, charset)
+        payload = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise NoListingError(_TOO_DEEP) from error
+    except ValueError as error:
+        message = f"the response is not JSON ({error})"
+        raise NotJSONError(message) from error
+    return payload, False
+
+
+def _text(body: bytes, charset: str | None) -> str:
+    """Decode a text that is not, or not valid, UTF-8."""
+    # JSON is UTF-8 (RFC 8259, 8.1), also where a header says otherwise; but some services mean it.
+    for encoding in (json.detect_encoding(body), charset):
+        with suppress(LookupError, UnicodeDecodeError):
+            return body.decode(encoding or "utf-8")
+    return body.decode("utf-8-sig", errors="replace")
+
+
+_TOO_DEEP = "the response is nested too deeply to be read"
+
+
+def _refuse_constant(name: str) -> None:
+    message = f"{name} is no JSON number"
+    raise ValueError(message)
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _mend(records: list[Any]) -> frozenset[int]:
+    mended = set()
+    for position, record in enumerate(records):
+        records[position] = clean = _valid_text(record)
+        if clean != record or "\ufffd" in json.dumps(clean, default=str, ensure_ascii=False):
+            mended.add(position)
+    return frozenset(mended)
+
+
+def _valid_text(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_valid_text(item) for item in value]
+    if isinstance(value, dict):
+        return {_valid_text(key): _valid_text(item) for key, item in value.items()}
+    return value

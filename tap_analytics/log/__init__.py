@@ -1,0 +1,1 @@
+"""What a person reads: the wording of errors, redaction, the progress line."""

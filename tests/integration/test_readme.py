@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from conftest import STREAMS, RunTap
+from test_meltano_runs import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
+
+from tap_analytics.sandbox.demo import demo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n\n")[1].split("\n## ")[0]
+
+
+def rows(about: dict[str, Any]) -> Iterator[str]:
+    for name, setting in about["settings"]["properties"].items():
+        kind = setting.get("format") or next(kind for kind in setting["type"] if kind != "null")
+        secret = ", secret" if setting.get("secret") else ""
+        default = setting.get("default")
+        text = default if isinstance(default, str) else json.dumps(default)
+        shown = "" if default is None else f"`{text}`"
+        yield f"| `{name}` | {kind}{secret} | {shown} | {setting['description']} |"
+
+
+def test_the_settings_table_is_what_about_says(run_tap: RunTap) -> None:
+    about = json.loads(run_tap(None, "--about", "--format=json").output)
+    table = [line for line in section("Settings").splitlines() if line.startswith("| `")]
+    assert table == list(rows(about))
+
+
+def test_every_stream_is_listed() -> None:
+    assert set(re.findall(r"`(\w+)`", section("Streams").split("\n\n")[0])) == set(STREAMS)
+
+
+def test_the_questions_have_the_answers_that_are_shown(tmp_path: Path) -> None:
+    assert demo(tmp_path) == 0
+    blocks = re.findall(r"```(\w+)\n(.*?)\n```", section("Three questions"), flags=re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["python", *["sql", "text"] * 3]
+    with duckdb.connect(str(tmp_path / "analytics.duckdb"), read_only=True) as database:
+        for (_, query), (_, answer) in zip(blocks[1::2], blocks[2::2], strict=True):
+            result = database.sql(query)
+            shown = [
+                [cell.strip() for cell in line.strip("│").split("│")]
+                for line in answer.splitlines()
+                if line.startswith("│")
+            ]
+            assert shown[0] == result.columns
+            assert shown[2:] == [
+                ["NULL" if cell is None else str(cell) for cell in row] for row in result.fetchall()
+            ]
+
+
+@pytest.mark.parametrize("block", [ONE_STREAM, FEWER_FIELDS, HASHED, FLAT, TWO_CUSTOMERS])
+def test_what_is_set_in_meltano_has_been_run(block: str) -> None:
+    assert f"```yaml{block}" in section("Meltano")
+
+
+def test_the_first_two_commands_are_one_line_each() -> None:
+    first, second, *_ = re.findall(r"```sh\n(.*?)\n```", README, flags=re.DOTALL)
+    assert first.endswith("tap-analytics-sandbox demo")
+    assert second.endswith("pytest")
+    assert "\n" not in first + second

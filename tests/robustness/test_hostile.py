@@ -1,0 +1,398 @@
+"""A server that misbehaves: the data arrives unharmed, or there is one clear error."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import Run, RunTap, only
+from raw_server import raw_server
+
+from tap_analytics.sandbox import Reply, Request, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+USER = b'{"data": [{"id": "1", "name": "Zo\xc3\xab", "updated_at": "2024-05-01T10:00:00"}]}'
+
+
+def serve(reply: Reply) -> Callable[[Request], Reply | None]:
+    """Serve this as the first page of the users."""
+    return lambda request: (
+        None
+        if request.path != "/v1/users"
+        else reply
+        if request.query["offset"] == "0"
+        else Reply.json([])
+    )
+
+
+def users(run_tap: RunTap, sandbox: Sandbox, reply: Reply, **settings: object) -> Run:
+    sandbox.intercept = serve(reply)
+    return run_tap(only("creator", sandbox, max_retries=1, **settings))
+
+
+def one_error(run: Run) -> str:
+    """The error of the users, with which all is over for them, but for nobody else."""
+    assert run.status == 1
+    assert "Traceback" not in run.log
+    (error,) = run.errors
+    assert error.startswith("users: ")
+    assert run.bookmark("users") is None
+    assert run.bookmark("profiles")
+    return error
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("field", ["name", "external_id"])
+@pytest.mark.parametrize(
+    ("sent", "arrives"),
+    [
+        (r"half \ud83d of one", "half \ufffd of one"),
+        (r"the other \ude00 half", "the other \ufffd half"),
+        (r"\ude00\ud83d", "\ufffd\ufffd"),
+        (r"\ud83d\ude00", "\U0001f600"),
+        (r"a\u0000b", "a\0b"),
+        (r"\u2028\u0085\u202e", "\u2028\u0085\u202e"),
+    ],
+)
+def test_text(run_tap: RunTap, sandbox: Sandbox, field: str, sent: str, arrives: str) -> None:
+    run = users(run_tap, sandbox, Reply(body=f'{{"data": [{{"id": "7", "{field}": "{sent}"}}]}}'))
+    assert run.status == 0
+    assert run.records("users")[0][field] == arrives
+    told = [line for line in run.log.splitlines() if "Record 7 holds text that is not" in line]
+    assert len(told) == ("\ufffd" in arrives)
+    assert all("| tap-analytics.users " in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "9" * 400,
+        "-" + "1" * 400,
+        "0.1000000000000000055511151231257827021181583404541015625",
+        "1E+400",
+        "-1E-400",
+        "12345678901234567890.123456789",
+    ],
+)
+def test_numbers(run_tap: RunTap, sandbox: Sandbox, number: str) -> None:
+    body = f'{{"data": [{{"id": "1", "count": {number}, "deep": [{{"n": {number}}}]}}]}}'
+    run = users(run_tap, sandbox, Reply(body=body))
+    assert run.status == 0
+    (line,) = [line for line in run.output.splitlines() if b'"stream":"users","record"' in line]
+    assert line.count(f":{number}".encode()) == 2
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "nan", "01", "+1", ".5"])
+def test_what_is_no_json_number(run_tap: RunTap, sandbox: Sandbox, number: str) -> None:
+    run = users(run_tap, sandbox, Reply(body=f'{{"data": [{{"id": "1", "count": {number}}}]}}'))
+    assert "users: the response is not JSON" in one_error(run)
+
+
+def test_duplicate_keys(run_tap: RunTap, sandbox: Sandbox) -> None:
+    run = users(run_tap, sandbox, Reply(body='{"data": [{"id": "1", "name": "A", "name": "B"}]}'))
+    assert run.records("users") == [{"id": "1", "name": "B"}]
+
+
+def test_duplicate_records(run_tap: RunTap, sandbox: Sandbox) -> None:
+    records = [{"id": "1", "name": "A"}, {"id": "1", "name": "A"}, {"id": "1", "name": "B"}]
+    run = users(run_tap, sandbox, Reply.json({"data": records}))
+    assert run.status == 0
+    assert run.records("users") == records
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrives"), [("7", "7"), ("-1", "-1"), ("9" * 30, "9" * 30), ("1.50", "1.50")]
+)
+def test_ids_that_are_numbers(run_tap: RunTap, sandbox: Sandbox, sent: str, arrives: str) -> None:
+    run = users(run_tap, sandbox, Reply(body=f'{{"data": [{{"id": {sent}}}]}}'))
+    assert run.status == 0
+    assert run.ids("users") == [arrives]
+
+
+@pytest.mark.parametrize("sent", ["null", "true", "[]", '{"$oid": "1"}'])
+def test_ids_that_are_none(run_tap: RunTap, sandbox: Sandbox, sent: str) -> None:
+    run = users(run_tap, sandbox, Reply(body=f'{{"data": [{{"id": "1"}}, {{"id": {sent}}}]}}'))
+    error = one_error(run)
+    assert "record 1 of the listing has " in error
+    assert ("no `id`" if sent == "null" else "neither text nor number") in error
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('{"data": ["one"]}', "record 0 of the listing is no object: 'one'"),
+        ('{"data": {"1": {"id": "1"}}}', "the response holds an object where a list is expected"),
+        ('{"data": 7}', "the response holds a number where a list is expected"),
+        ('{"data": "text"}', "the response holds a text where a list is expected"),
+        ('{"results": []}', "the response has no `data`"),
+        ('{"data": [{"id": "1"}', "the response is not JSON"),
+        ('{"data": []}{"data": []}', "the response is not JSON"),
+    ],
+)
+def test_other_shapes(run_tap: RunTap, sandbox: Sandbox, body: str, problem: str) -> None:
+    assert problem in one_error(users(run_tap, sandbox, Reply(body=body)))
+
+
+@pytest.mark.parametrize("depth", [900, 200_000])
+def test_deep_nesting(run_tap: RunTap, sandbox: Sandbox, depth: int) -> None:
+    body = f'{{"data": [{{"id": "1", "deep": {"[" * depth}{"]" * depth}}}]}}'
+    run = users(run_tap, sandbox, Reply(body=body))
+    if depth > 1000:
+        assert "nested too deeply to be read" in one_error(run)
+    else:
+        assert run.status == 0
+        assert b"[" * depth in run.output
+
+
+def test_a_page_of_200_mb(run_tap: RunTap, sandbox: Sandbox) -> None:
+    name = "n" * 100_000
+    records = b",".join(b'{"id": "%d", "name": "%s"}' % (i, name.encode()) for i in range(2_000))
+    run = users(run_tap, sandbox, Reply(body=b'{"data": [' + records + b"]}"))
+    assert run.status == 0
+    count = 0
+    for line in run.output.split(b"\n"):
+        if b'"users","record"' in line[:100]:
+            assert json.loads(line)["record"] == {"id": str(count), "name": name}
+            count += 1
+    assert count == 2_000
+
+
+# Encodings
+
+
+@pytest.mark.parametrize(
+    ("headers", "encode"),
+    [
+        ({"Content-Encoding": "gzip"}, gzip.compress),
+        ({"Content-Encoding": "deflate"}, zlib.compress),
+        ({"Content-Encoding": "deflate"}, lambda body: zlib.compress(body, wbits=-15)),
+        ({"Content-Type": "text/html"}, bytes),
+        ({"Content-Type": "application/octet-stream"}, bytes),
+        ({"Content-Type": ""}, bytes),
+        ({"Content-Type": "application/json; charset=no-such-thing"}, bytes),
+        ({"Content-Type": "application/json; charset=iso-8859-1"}, bytes),
+        (
+            {"Content-Type": "application/json; charset=iso-8859-1"},
+            lambda body: body.decode().encode("latin-1"),
+        ),
+        (
+            {"Content-Type": "text/json; charset=windows-1252"},
+            lambda body: body.decode().encode("cp1252"),
+        ),
+        ({}, lambda body: b"\xef\xbb\xbf" + body),
+        ({}, lambda body: body.decode().encode("utf-16")),
+        ({}, lambda body: body.decode().encode("utf-16-be")),
+        ({}, lambda body: body.decode().encode("utf-32")),
+    ],
+    ids=[
+        *("gzip", "deflate", "raw deflate", "HTML type", "binary type", "no type"),
+        *("unknown charset", "wrong charset", "latin-1", "windows-1252"),
+        *("UTF-8 with mark", "UTF-16 with mark", "UTF-16", "UTF-32 with mark"),
+    ],
+)
+def test_encodings(
+    run_tap: RunTap,
+    sandbox: Sandbox,
+    headers: dict[str, str],
+    encode: Callable[[bytes], bytes],
+) -> None:
+    run = users(run_tap, sandbox, Reply(body=encode(USER), headers=headers))
+    assert run.status == 0, run.log
+    assert [record["name"] for record in run.records("users")] == ["Zoë"]
+    assert not any("Record 1 " in line for line in run.warnings)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_body_that_is_not_encoded_as_it_says(
+    run_tap: RunTap, sandbox: Sandbox, encoding: str
+) -> None:
+    run = users(run_tap, sandbox, Reply(body=USER, headers={"Content-Encoding": encoding}))
+    error = one_error(run)
+    assert "no answer from 127.0.0.1" in error
+    assert error.endswith("; tried 2 times")
+
+
+@pytest.mark.parametrize("error", [-5, 100])
+def test_a_length_that_is_not_true(run_tap: RunTap, sandbox: Sandbox, error: int) -> None:
+    headers = {"Content-Length": str(len(USER) + error), "Connection": "close"}
+    run = users(run_tap, sandbox, Reply(body=USER, headers=headers), request_timeout=1)
+    assert one_error(run).endswith("; tried 2 times")
+
+
+def test_a_length_that_is_not_true_harms_no_later_answer(run_tap: RunTap, sandbox: Sandbox) -> None:
+    # What is left of a body would be taken for the beginning of the next answer.
+    answers = iter([Reply(body=USER, headers={"Content-Length": str(len(USER) - 5)})])
+    sandbox.intercept = lambda request: next(answers, None) if request.path == "/v1/users" else None
+    run = run_tap(only("creator", sandbox))
+    assert run.status == 0, run.log
+    assert len(run.ids("users")) == 25
+
+
+# The protocol
+
+
+def api(*answers: bytes | Iterator[bytes]) -> Callable[[bytes], Iterator[bytes]]:
+    """Answer requests for users like this in turn, and others with an empty list."""
+    left = list(answers)
+    empty = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+
+    def answer(head: bytes) -> Iterator[bytes]:
+        if b"/users" in head and left:
+            following = left.pop(0)
+            return iter([following]) if isinstance(following, bytes) else following
+        return iter([empty])
+
+    return answer
+
+
+def ok(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def from_raw(run_tap: RunTap, *answers: bytes | Iterator[bytes], **settings: object) -> Run:
+    with raw_server(api(*answers)) as url:
+        return run_tap(
+            {
+                "client_id": "a client id",
+                "client_secret": "a client secret",
+                "creator_api_url": url,
+                "backoff_factor": 0,
+                "max_retries": 1,
+                **settings,
+            }
+        )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" + ok(USER),
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\nX: y\r\n\r\n" + ok(USER),
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + USER,
+        b"HTTP/1.0 200 OK\r\n\r\n" + USER,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"%x\r\n%s\r\n0\r\n\r\n" % (len(USER), USER),
+        b"HTTP/1.1 200\r\nContent-Length: %d\r\n\r\n%s" % (len(USER), USER),
+    ],
+    ids=["continue", "continue twice", "until the end", "HTTP/1.0", "chunked", "no reason"],
+)
+def test_answers_of_all_kinds(run_tap: RunTap, answer: bytes) -> None:
+    run = from_raw(run_tap, answer)
+    assert run.status == 0, run.log
+    assert run.ids("users") == ["1"]
+
+
+def test_a_204_is_an_empty_page(run_tap: RunTap) -> None:
+    run = from_raw(run_tap, b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
+    assert run.status == 0, run.log
+    assert run.ids("users") == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[]",
+    ],
+    ids=["nothing", "no HTTP", "no chunk", "many headers", "a long header", "cut chunk"],
+)
+def test_answers_that_are_none(run_tap: RunTap, answer: bytes) -> None:
+    run = from_raw(run_tap, *[answer] * 20)
+    assert run.status == 1
+    (error,) = run.errors
+    assert error.startswith("users: no answer from 127.0.0.1")
+    assert error.endswith("; tried 2 times")
+    assert len(error) < 700
+    assert "Traceback" not in run.log
+
+
+def test_an_answer_that_comes_at_the_second_try(run_tap: RunTap) -> None:
+    run = from_raw(run_tap, b"nonsense\r\n\r\n", ok(USER))
+    assert run.status == 0, run.log
+    assert run.ids("users") == ["1"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n["],
+    ids=["status", "headers", "body"],
+)
+def test_a_response_that_drips_for_ever(
+    run_tap: RunTap, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    # Each look at the clock is ten seconds after the last one, and each byte comes at once.
+    clock = itertools.count(step=10)
+    monkeypatch.setattr("tap_analytics.http.transport.monotonic", lambda: next(clock))
+
+    def drip() -> Iterator[bytes]:
+        yield head
+        for _ in range(100_000):
+            yield b" "
+
+    run = from_raw(run_tap, *[drip() for _ in range(20)], request_timeout=60)
+    assert run.status == 1
+    (error,) = run.errors
+    assert error.startswith("users: no complete answer from 127.0.0.1")
+    assert error.endswith(" within 60 s; tried 2 times")
+
+
+# Redirects
+
+
+def location(target: str) -> Reply:
+    return Reply(status=307, headers={"Location": target})
+
+
+def test_a_redirect_within_the_host_is_followed(run_tap: RunTap, sandbox: Sandbox) -> None:
+    sandbox.intercept = lambda request: (
+        location("/v1/users?limit=10&offset=" + request.query["offset"] + "&moved=1")
+        if request.path == "/v1/users" and "moved" not in request.query
+        else None
+    )
+    run = run_tap(only("creator", sandbox))
+    assert run.status == 0, run.log
+    assert len(run.ids("users")) == 25
+
+
+def test_a_redirect_to_another_host_is_refused_and_sees_no_credentials(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    with Sandbox() as other:
+        run = users(run_tap, sandbox, location(f"{other.url}/v1/users"))
+        assert other.requests == []
+        error = one_error(run)
+        assert f"{sandbox.url} redirects to {other.url}, where credentials are not sent" in error
+    assert "tried" not in error
+
+
+@pytest.mark.parametrize(
+    "target", ["//example.com/v1/users", "https://127.0.0.1/v1/users", "ftp://127.0.0.1/users"]
+)
+def test_a_redirect_to_anywhere_else_is_refused(
+    run_tap: RunTap, sandbox: Sandbox, target: str
+) -> None:
+    assert " redirects to " in one_error(users(run_tap, sandbox, location(target)))
+
+
+def test_a_redirect_that_never_ends(run_tap: RunTap, sandbox: Sandbox) -> None:
+    sandbox.intercept = lambda request: (
+        location("/v1/users") if request.path == "/v1/users" else None
+    )
+    assert "Exceeded 30 redirects" in one_error(run_tap(only("creator", sandbox)))
+
+
+def test_a_redirect_to_nowhere(run_tap: RunTap, sandbox: Sandbox) -> None:
+    error = one_error(users(run_tap, sandbox, Reply(status=302)))
+    assert "users: 302 Found for /v1/users" in error

@@ -1,0 +1,613 @@
+"""Requests sent ahead of need: faster, but with the same messages and with manners."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from conftest import RunTap, impatient, only
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tap_analytics.http.hints import Hint
+from tap_analytics.http.session import PrefetchingSession
+from tap_analytics.http.throttle import Pace
+from tap_analytics.sandbox import Reply, Request, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _every_hint_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else none would on loopback."""
+    monkeypatch.setattr("tap_analytics.http.throttle.NOTICEABLE", 0.0)
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [{"id": str(row), "updated_at": "2024-05-01T10:00:00"} for row in range(count)]
+
+
+def offsets(sandbox: Sandbox, path: str = "/v1/users") -> list[int]:
+    return [int(r.query["offset"]) for r in sandbox.requests if r.path == path]
+
+
+@contextmanager
+def slow_enough(sandbox: Sandbox, seconds: float = 0.02) -> Iterator[list[int]]:
+    """Count the requests in flight as each arrives, and keep them there for a moment."""
+    lock, in_flight, counts = threading.Lock(), [0], list[int]()
+    answer = sandbox.intercept
+
+    def count(request: Request) -> Reply | None:
+        with lock:
+            in_flight[0] += 1
+            counts.append(in_flight[0])
+        time.sleep(seconds)
+        reply = answer(request) if answer else None
+        with lock:
+            in_flight[0] -= 1
+        return reply
+
+    sandbox.intercept = count
+    yield counts
+    sandbox.intercept = answer
+
+
+# The same messages
+
+
+@dataclass
+class Server:
+    """An arbitrary server of the creator API."""
+
+    rows: int
+    cap: int
+    declares_limit: bool
+    declares_total: bool
+    faults: list[tuple[int, Reply]] = field(default_factory=list)
+
+    def intercept(self, request: Request) -> Reply | None:
+        if request.path != "/v1/users":
+            return Reply.json({"data": []})
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        for number, (at, fault) in enumerate(self.faults):
+            if at == offset:
+                del self.faults[number]
+                return fault
+        body: dict[str, Any] = {"data": rows(self.rows)[offset : offset + min(limit, self.cap)]}
+        if self.declares_limit:
+            body["metadata"] = {"offset": offset, "limit": limit}
+        if self.declares_total:
+            body["total"] = self.rows
+        return Reply.json(body)
+
+
+faults = st.sampled_from(
+    [
+        Reply(status=429),
+        Reply(status=429, headers={"Retry-After": "0"}),
+        Reply(status=500),
+        Reply(status=503, body=b"busy"),
+        Reply(fault="drop"),
+        Reply(body={"data": []}, fault="cut"),
+        Reply(body=b"<html>"),
+    ]
+)
+
+
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    shape=st.fixed_dictionaries(
+        {
+            "rows": st.integers(0, 130),
+            "cap": st.sampled_from([3, 7, 1000]),
+            "declares_limit": st.booleans(),
+            "declares_total": st.booleans(),
+        }
+    ),
+    faults=st.lists(
+        st.tuples(st.integers(0, 13).map(lambda page: page * 10), faults),
+        max_size=6,
+        unique_by=lambda fault: fault[0],
+    ),
+    max_concurrent=st.integers(1, 32),
+)
+def test_the_messages_are_the_same_with_and_without_hints(
+    run_tap: RunTap,
+    shape: dict[str, Any],
+    faults: list[tuple[int, Reply]],
+    max_concurrent: int,
+) -> None:
+    outputs = []
+    for hints in (True, False):
+        with Sandbox(rows=0) as sandbox, pytest.MonkeyPatch.context() as patch:
+            if not hints:
+                patch.setattr(PrefetchingSession, "hint", lambda *_: None)
+            sandbox.intercept = Server(**shape, faults=list(faults)).intercept
+            run = run_tap(only("creator", sandbox, max_concurrent_requests=max_concurrent))
+            assert run.status == 0, run.log
+            messages = run.messages
+            for message in messages:
+                message.pop("time_extracted", None)
+            outputs.append(messages)
+            assert run.ids("users") == [str(row) for row in range(shape["rows"])]
+    assert json.dumps(outputs[0], default=str) == json.dumps(outputs[1], default=str)
+
+
+def test_the_messages_per_account_are_the_same_with_and_without_hints(
+    run_tap: RunTap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = []
+    with Sandbox(rows=60, live=True, fail_rate=0.1) as sandbox:
+        for _ in range(2):
+            run = run_tap(impatient(sandbox, max_concurrent_requests=5, page_size=7))
+            assert run.status == 0, run.log
+            for message in run.messages:
+                message.pop("time_extracted", None)
+            outputs.append([m for m in run.messages if m["type"] != "STATE"])
+            monkeypatch.setattr(PrefetchingSession, "hint", lambda *_: None)
+    assert outputs[0] == outputs[1]
+
+
+# Ahead of need
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 3, 8])
+def test_no_more_requests_are_in_flight_than_allowed(
+    run_tap: RunTap, sandbox: Sandbox, max_concurrent: int
+) -> None:
+    sandbox.data["users"] = rows(300)
+    with slow_enough(sandbox) as in_flight:
+        run = run_tap(only("creator", sandbox, max_concurrent_requests=max_concurrent))
+    assert run.status == 0
+    assert len(run.ids("users")) == 300
+    assert max(in_flight) == max_concurrent
+
+
+def test_seven_listings_of_one_page_take_three_round_trips(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    # 1, then 2, then the other 4 at a time.
+    with slow_enough(sandbox, 0.1) as in_flight:
+        run_tap(only("experience", sandbox))
+    assert len(in_flight) == 7
+    assert max(in_flight) >= 3
+
+
+def test_what_is_asked_for_in_vain_is_at_most_a_window(run_tap: RunTap, sandbox: Sandbox) -> None:
+    sandbox.data["users"] = rows(300)
+    with slow_enough(sandbox):
+        run = run_tap(only("creator", sandbox, max_concurrent_requests=8))
+    assert run.status == 0
+    asked = offsets(sandbox)
+    assert len(asked) == len(set(asked))
+    beyond = [offset for offset in asked if offset > 300]
+    assert len(beyond) <= 8
+    assert set(range(0, 301, 10)) <= set(asked)
+
+
+@pytest.mark.parametrize(("count", "most"), [(5, 2), (15, 3), (25, 4)])
+def test_a_short_listing_is_not_asked_for_much_more_than_it_holds(
+    run_tap: RunTap, sandbox: Sandbox, count: int, most: int
+) -> None:
+    sandbox.data["users"] = rows(count)
+    run_tap(only("creator", sandbox))
+    assert len(offsets(sandbox)) <= most
+
+
+def test_accounts_are_read_ahead_with_their_content(run_tap: RunTap) -> None:
+    with Sandbox(rows=60, live=True) as sandbox, slow_enough(sandbox) as in_flight:
+        run = run_tap(only("creator", sandbox, content_by_account=True))
+        assert run.status == 0
+        asked = [(r.path, tuple(r.query.items())) for r in sandbox.requests]
+    assert len(asked) == len(set(asked))
+    per_account = [
+        count
+        for count, (path, _) in zip(in_flight, asked, strict=False)
+        if path.startswith("/v1/social/")
+    ]
+    assert sum(per_account) / len(per_account) > 4
+
+
+def test_a_connection_test_asks_for_nothing_ahead(run_tap: RunTap, sandbox: Sandbox) -> None:
+    run_tap(impatient(sandbox), "--test")
+    assert len(sandbox.requests) == 13
+
+
+def test_refused_credentials_are_not_tried_for_every_stream(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    run = run_tap(only("experience", sandbox, password="wrong"))  # noqa: S106
+    assert run.status == 1
+    assert len(sandbox.requests) == 1
+
+
+def test_accounts_that_a_map_filters_are_read_as_without_hints(
+    run_tap: RunTap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = []
+    maps = {
+        "accounts": {"__filter__": "updated_at > '2025-06-01' and status != 'x'", "k": "md5(id)"}
+    }
+    with Sandbox(rows=60, live=True) as sandbox:
+        for account in sandbox.data["accounts"]:
+            account["updated_at"] = 1764547200000  # no text as long as it is not canonical
+        for _ in range(2):
+            run = run_tap(only("creator", sandbox, content_by_account=True, stream_maps=maps))
+            assert run.status == 0, run.log
+            assert len(run.records("accounts")) == 60
+            outputs.append([m.get("record") for m in run.messages])
+            monkeypatch.setattr(PrefetchingSession, "hint", lambda *_: None)
+    assert outputs[0] == outputs[1]
+
+
+def test_listings_that_do_not_page_do_not_use_up_the_room(
+    run_tap: RunTap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = set()
+    close = PrefetchingSession.close
+
+    def look(session: PrefetchingSession) -> None:
+        sessions.add(session._sent_ahead)  # noqa: SLF001 - nobody else needs to know
+        close(session)
+
+    monkeypatch.setattr(PrefetchingSession, "close", look)
+    with Sandbox(rows=60, live=True) as sandbox:
+
+        def all_at_once(request: Request) -> Reply | None:
+            if request.path != "/v1/social/contents":
+                return None
+            account = request.query["account_id"]
+            records = [{"id": f"{account}-{row}"} for row in range(25)]
+            return Reply.json({"data": records, "total": None})
+
+        sandbox.intercept = all_at_once
+        run = run_tap(only("creator", sandbox, content_by_account=True))
+    assert run.status == 0
+    assert len(run.ids("content_items")) == 60 * 25
+    assert max(sessions) <= 2
+
+
+# An end that comes early
+
+
+def test_a_state_reaches_the_target_while_the_next_answer_is_awaited(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    answered = threading.Event()
+
+    def hang(request: Request) -> None:
+        if request.path.endswith("/tags"):
+            answered.wait(60)
+
+    sandbox.intercept = hang
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(only("experience", sandbox)))
+    script = Path(sys.executable).with_name("tap-analytics")
+    with subprocess.Popen([script, "--config", config], stdout=subprocess.PIPE) as process:
+        stuck = threading.Timer(30, process.kill)
+        stuck.start()
+        assert process.stdout
+        is_known = False
+        for line in process.stdout:
+            message = json.loads(line)
+            if message["type"] == "STATE" and "segments" in message["value"]["bookmarks"]:
+                is_known = is_known or not answered.is_set()
+                answered.set()
+        stuck.cancel()
+    assert process.returncode == 0
+    assert is_known
+
+
+def test_a_signal_cuts_no_line_in_two_though_the_target_is_slow(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.data["users"] = [{**row, "name": "x" * 2000} for row in rows(3000)]
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(only("creator", sandbox, page_size=100)))
+    script = Path(sys.executable).with_name("tap-analytics")
+    with subprocess.Popen([script, "--config", config], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        head = process.stdout.read(2_000_000)
+        # Whatever else it does, it is writing by now, and nobody reads.
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        output = head + process.stdout.read()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert output.endswith(b"\n")
+    for line in output.splitlines():
+        json.loads(line)
+
+
+def test_an_error_ends_the_tap_though_threads_are_waiting(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    answered = threading.Event()
+
+    def hang(request: Request) -> Reply | None:
+        if request.path.endswith("/checklists"):
+            return Reply(status=401)
+        if not request.path.endswith("/banners"):
+            answered.wait(60)
+        return None
+
+    sandbox.intercept = hang
+    run = run_tap(only("experience", sandbox))
+    answered.set()
+    assert run.status == 1
+    assert "checklists: 401 Unauthorized" in run.errors[-1]
+    deadline = 500
+    while deadline and any(thread.name == "prefetch" for thread in threading.enumerate()):
+        time.sleep(0.01)
+        deadline -= 1
+    assert deadline
+
+
+# The session
+
+
+def test_nothing_is_sent_ahead_where_answers_come_at_once(
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_analytics.http.throttle.NOTICEABLE", 60.0)
+    sandbox.data["users"] = rows(300)
+    run = run_tap(only("creator", sandbox))
+    assert len(run.ids("users")) == 300
+    assert offsets(sandbox) == list(range(0, 301, 10))
+
+
+def request_of(sandbox: Sandbox, path: str = "/v1/users?limit=1&offset=0") -> Any:  # noqa: ANN401
+    settings = sandbox.settings
+    return requests.Request(
+        "GET",
+        f"{sandbox.url}{path}",
+        auth=(settings["client_id"], settings["client_secret"]),
+    ).prepare()
+
+
+def session_of(sandbox: Sandbox, max_concurrent: int = 4) -> PrefetchingSession:
+    return PrefetchingSession(sandbox.url, max_concurrent=max_concurrent, timeout=10)
+
+
+def test_outside_its_context_a_session_ignores_hints(sandbox: Sandbox) -> None:
+    session = session_of(sandbox)
+    session.hint([Hint((0,), request_of(sandbox), None)])
+    assert session.send(request_of(sandbox)).ok
+    assert len(sandbox.requests) == 1
+
+
+def test_a_response_that_was_sent_for_ahead_is_handed_over_once(sandbox: Sandbox) -> None:
+    with session_of(sandbox) as session:
+        session.hint([Hint((0,), request_of(sandbox), None)] * 2)
+        first, second = (session.send(request_of(sandbox)) for _ in range(2))
+    assert first is not second
+    assert len(sandbox.requests) == 2
+
+
+def test_hints_are_sent_in_the_order_of_reading(sandbox: Sandbox) -> None:
+    path = "/v1/users?limit=1&offset={}"
+    with session_of(sandbox, 1) as session, slow_enough(sandbox):
+        session.hint(
+            Hint((position,), request_of(sandbox, path.format(position)), None)
+            for position in (3, 1, 4, 2, 0)
+        )
+        for position in range(5):
+            session.send(request_of(sandbox, path.format(position)))
+    # The first is sent at once, whatever comes after it.
+    asked = offsets(sandbox)
+    assert sorted(asked) == [0, 1, 2, 3, 4]
+    assert asked[2:] == sorted(asked[2:])
+
+
+def test_a_failure_ahead_of_need_is_not_handed_over(sandbox: Sandbox) -> None:
+    failed = threading.Event()
+
+    def fail_once(_: Request) -> Reply | None:
+        if failed.is_set():
+            return None
+        failed.set()
+        return Reply(status=503)
+
+    sandbox.intercept = fail_once
+    with session_of(sandbox) as session:
+        session.hint([Hint((0,), request_of(sandbox), None)])
+        assert failed.wait(10)
+        while session._sent_ahead:  # noqa: SLF001 - nobody else needs to know
+            time.sleep(0.001)
+        assert session.send(request_of(sandbox)).status_code == 200
+
+
+def test_what_goes_wrong_while_hints_are_followed_is_raised_to_who_asks(sandbox: Sandbox) -> None:
+    def follow(_: requests.Response) -> list[Hint]:
+        message = "no such hint"
+        raise LookupError(message)
+
+    with session_of(sandbox) as session:
+        session.hint([Hint((0,), request_of(sandbox), None, follow)])
+        while not sandbox.requests:
+            time.sleep(0.001)
+        with pytest.raises(LookupError, match="no such hint"):
+            session.send(request_of(sandbox))
+
+
+def test_what_is_forgotten_is_not_sent(sandbox: Sandbox) -> None:
+    with session_of(sandbox, 1) as session, slow_enough(sandbox):
+        paths = [f"/v1/users?limit=1&offset={offset}" for offset in range(5)]
+        session.hint(
+            Hint((offset,), request_of(sandbox, path), "listing")
+            for offset, path in enumerate(paths)
+        )
+        session.forget("listing")
+        session.send(request_of(sandbox, "/v1/accounts"))
+    assert len(offsets(sandbox)) <= 1
+
+
+def test_no_more_responses_wait_than_there_is_room_for(sandbox: Sandbox) -> None:
+    with session_of(sandbox, 2) as session:
+        session.hint(
+            Hint((offset,), request_of(sandbox, f"/v1/users?limit=1&offset={offset}"), None)
+            for offset in range(20)
+        )
+        for _ in range(3):
+            session.send(request_of(sandbox, "/v1/accounts"))
+        time.sleep(0.02)
+        assert len(offsets(sandbox)) == 4
+        session.send(request_of(sandbox, "/v1/users?limit=1&offset=0"))
+        while len(offsets(sandbox)) < 5:
+            time.sleep(0.001)
+
+
+def test_a_redirect_belongs_to_the_request_that_led_to_it(sandbox: Sandbox) -> None:
+    def redirect(request: Request) -> Reply | None:
+        if request.path == "/v1/old":
+            return Reply(status=302, headers={"Location": "/v1/users"})
+        return None
+
+    sandbox.intercept = redirect
+    with session_of(sandbox, 1) as session:
+        assert len(session.send(request_of(sandbox, "/v1/old")).json()["data"]) == 10
+
+
+@pytest.mark.parametrize("asked", ["901", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wait_that_is_too_long_is_an_error_also_ahead_of_need(
+    run_tap: RunTap, sandbox: Sandbox, asked: str
+) -> None:
+    sandbox.intercept = lambda request: (
+        Reply(status=429, headers={"Retry-After": asked}) if request.path == "/v1/users" else None
+    )
+    run = run_tap(only("creator", sandbox))
+    assert run.status == 1
+    assert run.errors[-1].startswith("users: 429 Too Many Requests for /v1/users")
+    assert "before the next try" in run.errors[-1]
+
+
+def test_the_environment_is_searched_once_for_proxies_and_certificates(
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[str] = []
+    search = requests.sessions.get_environ_proxies
+
+    def count(url: str, no_proxy: str | None = None) -> object:
+        searches.append(url)
+        return search(url, no_proxy)
+
+    monkeypatch.setattr("requests.sessions.get_environ_proxies", count)
+    monkeypatch.setattr("requests.utils.get_environ_proxies", count)
+    assert run_tap(impatient(sandbox)).status == 0
+    # Once when the streams are made, for each API.
+    assert len(searches) == 2
+
+
+# Manners
+
+
+@dataclass
+class Refusing:
+    """A server that allows so many requests in each second, and a client, in simulated time."""
+
+    allowed: int
+    latency: float
+    now: float = 0.0
+    answered: int = 0
+    refusals: list[int] = field(default_factory=list)
+    seconds: dict[int, int] = field(default_factory=dict)
+    in_flight: list[tuple[float, requests.Response]] = field(default_factory=list)
+
+    def read(self, pace: Pace, pages: int) -> None:
+        in_flight = self.in_flight
+        sent = 0
+        while self.answered < pages:
+            delay = pace.delay()
+            arrival = min((time for time, _ in in_flight), default=float("inf"))
+            if delay is not None and self.now + delay <= arrival:
+                self.now += delay
+                pace.sent()
+                sent += 1
+                in_flight.append((self.now + self.latency, self.answer(sent)))
+            else:
+                self.now = arrival
+                due = next(entry for entry in in_flight if entry[0] == arrival)
+                in_flight.remove(due)
+                self.answered += due[1].ok
+                pace.came_back(due[1])
+
+    def answer(self, number: int) -> requests.Response:
+        second = int(self.now)
+        self.seconds[second] = self.seconds.get(second, 0) + 1
+        response = requests.Response()
+        response.status_code = 200
+        if self.seconds[second] > self.allowed:
+            self.refusals.append(number)
+            response.status_code = 429
+            response.headers["Retry-After"] = "1"
+        return response
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 2, 8, 32])
+@pytest.mark.parametrize("latency", [0.0, 0.05, 0.3])
+def test_a_server_that_allows_five_requests_a_second_is_hardly_asked_for_more(
+    monkeypatch: pytest.MonkeyPatch, max_concurrent: int, latency: float
+) -> None:
+    server = Refusing(allowed=5, latency=latency)
+    monkeypatch.setattr("tap_analytics.http.throttle.monotonic", lambda: server.now)
+    server.read(Pace(max_concurrent), pages=500)
+    first = server.refusals[0] if server.refusals else 0
+    burst = [number for number in server.refusals if number <= first + max_concurrent]
+    later = len(server.refusals) - len(burst)
+    assert later <= (500 + later) / 5
+    # Manners are no excuse for idling: half of what is allowed is used.
+    assert server.now < 2 * 500 / 5
+
+
+def test_a_refusal_that_stands_alone_costs_the_pause_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Refusing(allowed=1000, latency=0.1)
+    monkeypatch.setattr("tap_analytics.http.throttle.monotonic", lambda: server.now)
+    pace = Pace(8)
+    server.read(pace, pages=5)
+    refusal = requests.Response()
+    refusal.status_code = 503
+    refusal.headers["Retry-After"] = "30"
+    pace.sent()
+    pace.came_back(refusal)
+    refused_at = server.now
+    server.read(pace, pages=205)
+    assert server.now - refused_at < 30 * 1.1 + 200 * 0.1 / 4
+
+
+def test_a_pause_that_is_too_long_is_left_to_who_asks_for_the_page() -> None:
+    pace = Pace(8)
+    refusal = requests.Response()
+    refusal.status_code = 429
+    for asked in ("901", "9" * 400):
+        refusal.headers["Retry-After"] = asked
+        pace.sent()
+        pace.came_back(refusal)
+        assert pace.delay() == 0
+
+
+def test_the_window_doubles_with_each_answer_and_halves_with_each_refusal() -> None:
+    pace = Pace(limit=10)
+    answer, refusal = requests.Response(), requests.Response()
+    answer.status_code, refusal.status_code = 200, 429
+    windows = []
+    for outcome in [answer] * 5 + [refusal] * 5 + [answer] + [ConnectionError()]:
+        pace.sent()
+        pace.came_back(outcome)
+        windows.append(pace.window)
+    assert windows == [2, 4, 8, 10, 10, 5, 2, 1, 1, 1, 2, 2]

@@ -1,0 +1,515 @@
+"""The table at the end of the log, and the line on a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+from conftest import EXPERIENCE_STREAMS, STREAMS, Run, RunTap, impatient, only
+
+from tap_analytics.http.session import PrefetchingSession
+from tap_analytics.log.terminal import StatusLine, status_line
+from tap_analytics.sandbox import Reply, Request, Sandbox
+from tap_analytics.singer.statistics import Progress
+from tap_analytics.singer.stream import AnalyticsStream
+from tap_analytics.streams import creator
+from tap_analytics.tap import TapAnalytics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SCRIPT = Path(sys.executable).with_name("tap-analytics")
+PATHS = {stream_class.path: stream_class.name for stream_class in creator.STREAMS}
+HEADER = ["stream", "records", "requests", "retries", "refusals", "seconds"]
+
+
+def stream_of(request: Request) -> str:
+    return PATHS.get(request.path) or request.path.rpartition("/")[2]
+
+
+def lines_of(run: Run) -> list[str]:
+    _, rest = run.log.split("This sync in numbers:\n")
+    lines = rest.splitlines()
+    return lines[: 1 + next(n for n, line in enumerate(lines) if line.startswith("total "))]
+
+
+def table_of(run: Run) -> dict[str, dict[str, float]]:
+    header, *lines = [line.split() for line in lines_of(run)]
+    assert header == HEADER
+    return {
+        name: dict(zip(header[1:], map(float, numbers), strict=True)) for name, *numbers in lines
+    }
+
+
+def column(run: Run, name: str) -> dict[str, float]:
+    return {stream: row[name] for stream, row in table_of(run).items() if stream != "total"}
+
+
+def assert_counts(run: Run, sandbox: Sandbox) -> None:
+    table = table_of(run)
+    assert list(table)[-1] == "total"
+    for name in HEADER[1:-1]:
+        assert table["total"][name] == sum(column(run, name).values())
+    assert column(run, "records") == {
+        stream: len(run.ids(stream)) for stream in column(run, "records")
+    }
+    retries = Counter(
+        line.split(" ")[0].split(":")[0] for line in run.warnings if "; retry " in line
+    )
+    assert Counter(column(run, "retries")) == retries
+    # What has been sent ahead in vain may still be on its way.
+    asked = column(run, "requests")
+    for _ in range(1000):
+        if len(sandbox.requests) >= table["total"]["requests"]:
+            break
+        time.sleep(0.01)
+    assert Counter(map(stream_of, sandbox.requests)) == Counter(asked)
+
+
+@dataclass
+class Trouble:
+    """Lets every third request fail, each the first time only, in turn in all ways."""
+
+    replies: dict[str, list[Reply]] = field(default_factory=dict)
+    number: int = 0
+    known: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    kinds: Iterator[Reply] = field(
+        default_factory=lambda: cycle(
+            [
+                Reply(status=429),
+                Reply(status=503),
+                Reply(status=500),
+                Reply(body=b"<html>"),
+                Reply(fault="drop"),
+                Reply(body={"data": []}, fault="cut"),
+            ]
+        )
+    )
+
+    def __call__(self, request: Request) -> Reply | None:
+        with self.lock:
+            self.number += 1
+            target = f"{request.path} {request.query}"
+            if target in self.known or self.number % 3:
+                return None
+            self.known.add(target)
+            reply = next(self.kinds)
+            self.replies.setdefault(stream_of(request), []).append(reply)
+            return reply
+
+
+@pytest.fixture(params=[True, False], ids=["ahead", "not ahead"])
+def is_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Send requests ahead, or not."""
+    monkeypatch.setattr("tap_analytics.http.throttle.NOTICEABLE", 0.0)
+    if not request.param:
+        monkeypatch.setattr(PrefetchingSession, "hint", lambda *_: None)
+    return bool(request.param)
+
+
+# The table
+
+
+@pytest.mark.usefixtures("is_ahead")
+@pytest.mark.parametrize("is_live", [False, True], ids=["plain", "per account"])
+def test_the_table_says_what_was_emitted_and_asked_for(run_tap: RunTap, *, is_live: bool) -> None:
+    with Sandbox(rows=45, live=is_live) as sandbox:
+        run = run_tap(impatient(sandbox))
+        assert run.status == 0
+        assert_counts(run, sandbox)
+    assert set(table_of(run)) == {*STREAMS, "total"}
+    assert column(run, "records") == dict.fromkeys(STREAMS, 45)
+    assert not any(column(run, "retries").values())
+    assert not any(column(run, "refusals").values())
+
+
+@pytest.mark.parametrize("is_live", [False, True], ids=["plain", "per account"])
+def test_the_table_says_what_went_wrong(run_tap: RunTap, *, is_ahead: bool, is_live: bool) -> None:
+    trouble = Trouble()
+    with Sandbox(rows=45, live=is_live, intercept=trouble) as sandbox:
+        run = run_tap(impatient(sandbox))
+        assert run.status == 0, run.log
+        assert_counts(run, sandbox)
+    refusals = {
+        stream: sum(reply.status in {429, 503} for reply in replies)
+        for stream, replies in trouble.replies.items()
+    }
+    counted = Counter(column(run, "refusals"))
+    # What was sent ahead may still be on its way when the sync is over.
+    assert counted <= Counter(refusals) if is_ahead else counted == Counter(refusals)
+    assert sum(counted.values()) > 5
+    assert sum(refusals.values()) > 5
+    failures = Counter({stream: len(replies) for stream, replies in trouble.replies.items()})
+    retries = Counter(column(run, "retries"))
+    # What fails ahead of need costs no retry.
+    assert retries < failures if is_ahead else retries == failures
+
+
+@pytest.mark.usefixtures("is_ahead")
+def test_the_hops_of_a_redirect_are_requests(run_tap: RunTap, sandbox: Sandbox) -> None:
+    sandbox.intercept = lambda request: (
+        Reply(status=307, headers={"Location": f"/v1/users?offset={offset}&limit=10&again=1"})
+        if (offset := request.query.get("offset")) is not None
+        and request.path == "/v1/users"
+        and "again" not in request.query
+        else None
+    )
+    run = run_tap(only("creator", sandbox))
+    assert len(run.ids("users")) == 25
+    assert_counts(run, sandbox)
+
+
+@pytest.mark.usefixtures("is_ahead")
+def test_redirects_without_end_are_requests_too(run_tap: RunTap, sandbox: Sandbox) -> None:
+    sandbox.intercept = lambda request: (
+        Reply(status=307, headers={"Location": "/v1/users"})
+        if request.path == "/v1/users"
+        else None
+    )
+    run = run_tap(only("creator", sandbox))
+    assert run.status == 1
+    assert column(run, "requests")["users"] > 30
+    assert_counts(run, sandbox)
+
+
+@pytest.mark.usefixtures("is_ahead")
+def test_the_table_comes_before_the_errors(run_tap: RunTap, sandbox: Sandbox) -> None:
+    sandbox.intercept = lambda request: {
+        "/v1/users": Reply(status=403),
+        "/v1/profiles": Reply(status=503),
+    }.get(request.path)
+    run = run_tap(impatient(sandbox, max_retries=2))
+    assert run.status == 1
+    assert_counts(run, sandbox)
+    table = table_of(run)
+    assert table["users"] | {"seconds": 0} == dict.fromkeys(HEADER[1:], 0) | {"requests": 1}
+    assert table["profiles"]["retries"] == 2
+    assert table["profiles"]["refusals"] == table["profiles"]["requests"] >= 3
+    end = run.log.split(lines_of(run)[-1])[1].split("\n", 1)[1]
+    assert len(run.errors) == 2
+    assert [line.split(" | ")[1].strip() for line in end.splitlines()] == ["ERROR", "ERROR"]
+
+
+def test_refused_credentials_are_one_request(run_tap: RunTap, sandbox: Sandbox) -> None:
+    run = run_tap(impatient(sandbox, password="wrong"))  # noqa: S106
+    assert run.status == 1
+    assert_counts(run, sandbox)
+    assert sum(column(run, "requests")[stream] for stream in EXPERIENCE_STREAMS) == 1
+
+
+def test_the_columns_stand_below_their_names(run_tap: RunTap, sandbox: Sandbox) -> None:
+    sandbox.data["users"] = [{"id": str(n)} for n in range(1000)]
+    lines = lines_of(run_tap(only("creator", sandbox, page_size=100)))
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines[0]) < 80
+    assert [match.end() for match in re.finditer(r"\S+", lines[0])][1:] == [
+        match.end() for match in re.finditer(r"\S+", lines[1])
+    ][1:]
+    assert any(line.startswith("social_income_transactions    ") for line in lines)
+
+
+def test_only_what_is_read_is_in_the_table(run_tap: RunTap) -> None:
+    with Sandbox(rows=25, live=True) as sandbox:
+        config = only("creator", sandbox, content_by_account=True)
+        catalog = json.loads(run_tap(config, "--discover").output)
+        for entry in catalog["streams"]:
+            entry["metadata"][-1]["metadata"]["selected"] = False
+            for item in entry["metadata"]:
+                if not item["breadcrumb"]:
+                    item["metadata"]["selected"] = entry["tap_stream_id"] in {
+                        "users",
+                        "content_items",
+                    }
+        run = run_tap(config, catalog=catalog)
+        assert_counts(run, sandbox)
+    # Accounts are not selected, but asked for.
+    assert column(run, "records") == {"accounts": 0, "content_items": 25, "users": 25}
+
+
+def test_records_are_those_that_the_target_gets(run_tap: RunTap, sandbox: Sandbox) -> None:
+    wanted = sandbox.data["users"][3]["id"]
+    run = run_tap(
+        only("creator", sandbox, stream_maps={"users": {"__filter__": f"id == '{wanted}'"}})
+    )
+    assert column(run, "records")["users"] == 1
+    assert_counts(run, sandbox)
+    catalog = json.loads(run_tap(only("creator", sandbox), "--discover").output)
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            item["metadata"]["selected"] = item["breadcrumb"] != ["properties", "name"]
+    sandbox.requests.clear()
+    run = run_tap(only("creator", sandbox), catalog=catalog)
+    assert "name" not in run.records("users")[0]
+    assert_counts(run, sandbox)
+
+
+def test_records_in_batches_are_counted(run_tap: RunTap, sandbox: Sandbox, tmp_path: Path) -> None:
+    batch_config = {
+        "encoding": {"format": "jsonl", "compression": "gzip"},
+        "storage": {"root": tmp_path.as_uri()},
+    }
+    run = run_tap(only("creator", sandbox, batch_config=batch_config))
+    assert set(column(run, "records").values()) == {25}
+
+
+def test_there_is_no_table_where_nothing_is_synced_or_nobody_wants_it(
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = [run_tap(impatient(sandbox), option).log for option in ("--test", "--discover")]
+    monkeypatch.setenv("TAP_ANALYTICS_LOGLEVEL", "WARNING")
+    logs.append(run_tap(impatient(sandbox)).log)
+    assert not any("refusals" in log for log in logs)
+
+
+def test_the_time_of_children_is_theirs(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0
+    monkeypatch.setattr("tap_analytics.singer.statistics.monotonic", lambda: now)
+    tap = TapAnalytics(config={**sandbox.settings, "content_by_account": True})
+    streams = [stream for stream in tap.streams.values() if isinstance(stream, AnalyticsStream)]
+    parent, child, other = (
+        next(stream for stream in streams if stream.name == name)
+        for name in ("accounts", "content_items", "users")
+    )
+    progress = Progress(streams)
+    with progress.on(parent):
+        now += 1
+        for _ in range(3):
+            with progress.on(child):
+                now += 10
+            now += 100
+    now += 1000
+    with progress.on(other):
+        now += 10_000
+        assert progress.line() == "users: 0 records, 0 requests; 3/13 streams, 188:51"
+    assert [stream.tally.seconds for stream in (parent, child, other)] == [301, 30, 10_000]
+    assert not progress.line()
+
+
+# The terminal
+
+
+@dataclass
+class Terminal:
+    """A terminal, of which this is the user."""
+
+    user: int
+    device: int
+    text: str = ""
+
+    def read(self) -> bool:
+        try:
+            data = os.read(self.user, 100_000)
+        except OSError:  # as on Linux, if nobody has it open any more
+            return False
+        self.text += data.decode()
+        return bool(data)
+
+    def wait_for(self, pattern: str) -> None:
+        while not re.search(pattern, self.text):
+            assert self.read(), self.text
+
+    @property
+    def lines(self) -> list[str]:
+        """What is to be seen, however long the lines."""
+        lines, column = [[""]], 0
+        for char in self.text:
+            if char == "\n":
+                lines.append([])
+            if char in "\r\n":
+                column = 0
+                continue
+            lines[-1][column:] = [char, *lines[-1][column + 1 :]]
+            column += 1
+        return ["".join(line).rstrip() for line in lines]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.setenv("TERM", "xterm")
+    user, device = pty.openpty()
+    termios.tcsetwinsize(device, (24, 60))
+    terminal = Terminal(user, device)
+    yield terminal
+    os.close(user)
+    if terminal.device >= 0:
+        os.close(terminal.device)
+
+
+@contextmanager
+def on_terminal(
+    terminal: Terminal, folder: Path, config: dict[str, Any], output: int | IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    path = folder / "config.json"
+    path.write_text(json.dumps(config))
+    with subprocess.Popen(
+        [SCRIPT, "--config", path], stdout=output, stderr=terminal.device
+    ) as process:
+        os.close(terminal.device)
+        terminal.device = -1
+        stuck = threading.Timer(60, process.kill)
+        stuck.start()
+        try:
+            yield process
+        finally:
+            stuck.cancel()
+
+
+def holding(path: str, event: threading.Event) -> Callable[[Request], None]:
+    def hold(request: Request) -> None:
+        if request.path == path:
+            event.wait(60)
+
+    return hold
+
+
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ \| [A-Z]+ +\| [\w.-]+ +\| (.*)")
+
+
+def test_a_terminal_shows_how_far_it_has_come_and_then_the_log_alone(
+    sandbox: Sandbox, terminal: Terminal, tmp_path: Path
+) -> None:
+    seen = threading.Event()
+    sandbox.intercept = holding("/v1/users", seen)
+    with on_terminal(terminal, tmp_path, impatient(sandbox), subprocess.DEVNULL) as process:
+        terminal.wait_for(r"\rusers: 0 records, 1 requests; 11/13 streams, \d+:\d\d *\r")
+        seen.set()
+        while terminal.read():
+            pass
+        assert process.wait() == 0
+    assert "\x1b" not in terminal.text
+    *lines, last = terminal.lines
+    assert not last
+    start = next(n for n, line in enumerate(lines) if line.endswith("This sync in numbers:"))
+    assert [line.split()[0] for line in lines[start + 1 :]] == ["stream", *sorted(STREAMS), "total"]
+    messages = [match[1] if (match := LOG_LINE.fullmatch(line)) else "" for line in lines[:start]]
+    assert all(messages), lines
+    metrics = [json.loads(text[8:]) for text in messages if text.startswith("METRIC: ")]
+    assert len(metrics) == 3 * len(STREAMS)
+
+
+def test_the_line_is_no_wider_than_the_terminal(
+    sandbox: Sandbox, terminal: Terminal, tmp_path: Path
+) -> None:
+    termios.tcsetwinsize(terminal.device, (24, 20))
+    seen = threading.Event()
+    sandbox.intercept = holding("/v1/users", seen)
+    with on_terminal(terminal, tmp_path, only("creator", sandbox), subprocess.DEVNULL):
+        terminal.wait_for(r"\rusers: 0 records, 1\r")
+        seen.set()
+        while terminal.read():
+            pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_clears_the_line(
+    sandbox: Sandbox, terminal: Terminal, tmp_path: Path, number: signal.Signals
+) -> None:
+    ended = threading.Event()
+    sandbox.intercept = holding("/v1/users", ended)
+    with on_terminal(terminal, tmp_path, impatient(sandbox), subprocess.DEVNULL) as process:
+        terminal.wait_for(r"\rusers: 0 records")
+        process.send_signal(number)
+        while terminal.read():
+            pass
+        assert process.wait() == 128 + number
+    ended.set()
+    *lines, last = terminal.lines
+    assert not last
+    assert not any(" streams, " in line for line in lines)
+
+
+def test_a_signal_clears_the_line_though_the_target_is_stuck(
+    sandbox: Sandbox, terminal: Terminal, tmp_path: Path
+) -> None:
+    sandbox.data["accounts"] = [{"id": str(row), "x": "x" * 2000} for row in range(1000)]
+    config = only("creator", sandbox, page_size=100)
+    with on_terminal(terminal, tmp_path, config, subprocess.PIPE) as process:
+        terminal.wait_for(r"\raccounts: [1-9]")
+        process.send_signal(signal.SIGTERM)
+        while terminal.read():
+            pass
+        assert process.wait() == 128 + signal.SIGTERM
+    assert not terminal.lines[-1]
+
+
+def test_an_error_clears_the_line(sandbox: Sandbox, terminal: Terminal, tmp_path: Path) -> None:
+    seen = threading.Event()
+    sandbox.intercept = holding("/v1/accounts", seen)
+    config = only("creator", sandbox)
+    with on_terminal(terminal, tmp_path, config, subprocess.PIPE) as process:
+        terminal.wait_for(r"\raccounts: 0 records")
+        assert process.stdout
+        process.stdout.close()
+        seen.set()
+        while terminal.read():
+            pass
+        assert process.wait() == 1
+    *lines, last = terminal.lines
+    assert not last
+    assert lines[-1].endswith("The target has gone, and so does the tap")
+
+
+def test_a_pipe_gets_no_byte_of_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(impatient(sandbox)))
+    done = subprocess.run(
+        [SCRIPT, "--config", tmp_path / "config.json"],
+        env=os.environ | {"TERM": "xterm"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"This sync in numbers:" in done.stderr
+    assert b" streams, " not in done.stderr
+    assert not re.search(rb"[^\n\x20-\x7e]", done.stderr)
+
+
+def test_a_terminal_that_can_do_nothing_is_left_alone(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(terminal.device, "w", closefd=False) as output:
+        assert isinstance(status_line(output, str), StatusLine)
+        monkeypatch.setenv("TERM", "dumb")
+        assert isinstance(status_line(output, str), nullcontext)
+    assert isinstance(status_line(None, str), nullcontext)
+
+
+def test_a_terminal_that_goes_away_is_no_error() -> None:
+    user, device = pty.openpty()
+    with open(device, "w") as output:  # noqa: PTH123
+        os.close(user)
+        with StatusLine(output, lambda: "text") as line:
+            line.end()
+
+
+def test_where_there_are_no_threads_there_is_no_line(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError(thread)
+
+    monkeypatch.setattr("tap_analytics.log.terminal.start_without_signals", refuse)
+    with open(terminal.device, "w", closefd=False) as output:
+        handler = logging.StreamHandler(output)
+        logging.getLogger().addHandler(handler)
+        with StatusLine(output, lambda: "text"):
+            logging.getLogger().warning("Still there")
+        logging.getLogger().removeHandler(handler)
+        assert handler.stream is output
+    terminal.read()
+    assert terminal.text == "Still there\r\n"

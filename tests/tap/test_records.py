@@ -1,0 +1,262 @@
+"""What happens to a record between the API and the target."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import STREAMS, RunTap, impatient, only
+from loaders import mended
+from singer_sdk.singerlib.encoding import SimpleSingerWriter
+
+from tap_analytics.sandbox import Reply, Sandbox
+from tap_analytics.singer.stream import AnalyticsStream
+from tap_analytics.tap import TapAnalytics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tap_analytics.sandbox import Request
+
+
+def serve(stream: str, body: bytes) -> Callable[[Request], Reply | None]:
+    """Serve this body as the only page of a listing."""
+
+    def intercept(request: Request) -> Reply | None:
+        if not request.path.endswith(f"/{stream}"):
+            return None
+        return Reply(body=body) if request.query["offset"] == "0" else Reply.json([])
+
+    return intercept
+
+
+def served(*records: dict[str, Any]) -> bytes:
+    return json.dumps({"data": records}).encode()
+
+
+def test_every_field_arrives_as_it_was_sent_but_for_timestamps(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    run = run_tap(impatient(sandbox))
+    for stream in STREAMS:
+        (schema,) = run.of_type("SCHEMA", stream)
+        properties = schema["schema"]["properties"]
+        timestamps = {n for n, p in properties.items() if p.get("format") == "date-time"}
+        assert {"created_at", "updated_at"} <= timestamps
+        sent = sandbox.data[stream]
+        arrived = run.records(stream)
+        assert len(arrived) == len(sent)
+        for before, after in zip(sent, arrived, strict=True):
+            assert before.keys() == after.keys()
+            for name in before.keys() - timestamps:
+                assert after[name] == mended(before[name]), (stream, name)
+            for name in timestamps & before.keys():
+                assert after[name] is None or after[name].endswith("+00:00")
+                assert after[name] is None or len(after[name]) == 32
+                assert (after[name] is None) == (before[name] in {None, ""})
+
+
+def test_numbers_keep_every_digit(run_tap: RunTap, sandbox: Sandbox) -> None:
+    numbers = [
+        "12345678901234567890123456789",
+        "-9223372036854775809",
+        "0.1234567890123456789012345678901",
+        "1234567890123456789.00000000000000000001",
+        "1.10",
+        "1E+400",
+        "7" * 400,
+    ]
+    fields = ", ".join(f'"n{i}": {number}' for i, number in enumerate(numbers))
+    sandbox.intercept = serve("users", f'{{"data": [{{"id": "1", {fields}}}]}}'.encode())
+    run = run_tap(only("creator", sandbox))
+    line = next(line for line in run.output.splitlines() if b'"RECORD"' in line and b"n0" in line)
+    for number in numbers:
+        assert f":{number}".encode() in line
+
+
+def test_half_an_emoji_costs_neither_the_record_nor_the_page(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    body = rb'{"data": [{"id": "1", "name": "A\ud83d"}, {"id": "2", "name": "\ud83d\ude00"}]}'
+    sandbox.intercept = serve("users", body)
+    run = run_tap(only("creator", sandbox))
+    assert run.status == 0
+    assert [record["name"] for record in run.records("users")] == ["A\ufffd", "\U0001f600"]
+    assert [line for line in run.warnings if line.startswith(("Record 1 ", "Record 2 "))] == [
+        "Record 1 holds text that is not valid Unicode; U+FFFD stands where it was lost"
+    ]
+
+
+def test_bytes_that_are_no_utf_8_cost_neither_the_record_nor_the_page(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    sandbox.intercept = serve("users", b'\xef\xbb\xbf{"data": [{"id": "1", "name": "caf\xe9"}]}')
+    run = run_tap(only("creator", sandbox))
+    assert [record["name"] for record in run.records("users")] == ["caf\ufffd"]
+    assert any("Record 1 holds text that is not valid Unicode" in line for line in run.warnings)
+
+
+def test_fields_that_the_schema_does_not_list_arrive_and_are_named_once(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    sandbox.intercept = serve(
+        "users", served({"id": "1", "new": {"a": [1]}, "newer": 2}, {"id": "2", "new": 3})
+    )
+    run = run_tap(only("creator", sandbox))
+    assert run.records("users")[0] == {"id": "1", "new": {"a": [1]}, "newer": 2}
+    assert [line for line in run.warnings if "does not list" in line] == [
+        "Passing on fields that the schema does not list: `new` and `newer`"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "problem"),
+    [
+        ('[{"id": "1"}, {"name": "A", "url": "B"}]', "1 of the listing has no `id`; its fields: "),
+        ('[{"id": null}]', "0 of the listing has no `id`; its fields: `id`"),
+        ('[{"id": "1"}, {"id": "2"}, "three"]', "2 of the listing is no object: 'three'"),
+        ("[[]]", "0 of the listing is no object: []"),
+        ("[null]", "0 of the listing is no object: None"),
+    ],
+)
+def test_a_record_that_is_none_is_an_error_that_names_stream_and_position(
+    run_tap: RunTap, sandbox: Sandbox, records: str, problem: str
+) -> None:
+    sandbox.intercept = serve("users", f'{{"data": {records}}}'.encode())
+    run = run_tap(only("creator", sandbox))
+    assert run.status == 1
+    assert run.errors[-1].startswith(f"users: record {problem}")
+    assert run.bookmark("users") is None
+
+
+def test_a_timestamp_that_cannot_be_read_becomes_null_and_is_named(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    sandbox.intercept = serve(
+        "users", served({"id": "7", "created_at": "the day\nbefore", "updated_at": "2024-01-01"})
+    )
+    run = run_tap(only("creator", sandbox))
+    assert run.records("users")[0]["created_at"] is None
+    assert r"Record 7: `created_at` is no timestamp and becomes null: 'the day\nbefore'" in (
+        run.warnings
+    )
+
+
+def test_state_is_never_ahead_of_its_records(run_tap: RunTap, sandbox: Sandbox) -> None:
+    messages = run_tap(impatient(sandbox)).messages
+    for position, message in enumerate(messages):
+        if message["type"] == "STATE":
+            later = {m["stream"] for m in messages[position:] if m["type"] == "RECORD"}
+            done = {
+                stream
+                for stream, bookmark in message["value"].get("bookmarks", {}).items()
+                if "replication_key_value" in bookmark
+            }
+            assert not later & done
+
+
+def test_stream_maps_flattening_and_activate_version_keep_working(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    config = only(
+        "creator",
+        sandbox,
+        stream_maps={
+            "users": {"name": "sha256(name)", "external_id": None},
+            "work_platforms": None,
+        },
+        flattening_enabled=True,
+        flattening_max_depth=2,
+        emit_activate_version_messages=True,
+    )
+    catalog = json.loads(run_tap(config, "--discover").output)
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+    run = run_tap(config, catalog=catalog)
+    assert run.status == 0
+    assert all(len(record["name"]) == 64 for record in run.records("users"))
+    assert not any("external_id" in record for record in run.records("users"))
+    assert run.records("work_platforms") == []
+    assert any("user__id" in record for record in run.records("accounts"))
+    versions = {message["version"] for message in run.of_type("ACTIVATE_VERSION")}
+    assert len(versions) == 1
+    assert {message["version"] for message in run.of_type("RECORD")} == versions
+
+
+def test_batches_hold_the_same_records(run_tap: RunTap, sandbox: Sandbox, tmp_path: Path) -> None:
+    run = run_tap(
+        only(
+            "creator",
+            sandbox,
+            batch_config={
+                "encoding": {"format": "jsonl", "compression": "none"},
+                "storage": {"root": tmp_path.as_uri()},
+            },
+        )
+    )
+    assert run.status == 0, run.log
+    batches = run.of_type("BATCH")
+    assert {batch["stream"] for batch in batches} >= {"users", "accounts"}
+
+
+def deselect(catalog: dict[str, Any], *breadcrumbs: tuple[str, ...]) -> None:
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if tuple(item["breadcrumb"]) in breadcrumbs:
+                item["metadata"]["selected"] = False
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"content_by_account": True},
+        {"flattening_enabled": True, "flattening_max_depth": 3},
+        {"stream_maps": {"users": {"__filter__": "name < 'M'", "key": "md5(id)"}, "flows": None}},
+        {"stream_maps": {"users": {"__alias__": "people"}, "tags": {"id": "id", "__else__": None}}},
+        {"emit_activate_version_messages": True},
+    ],
+    ids=["plain", "per account", "flattened", "mapped", "renamed", "versioned"],
+)
+@pytest.mark.parametrize("deselected", [False, True], ids=["whole", "deselected"])
+@pytest.mark.parametrize("method", ["INCREMENTAL", "FULL_TABLE"])
+def test_the_messages_are_those_of_the_sdk(
+    run_tap: RunTap,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    method: str,
+    *,
+    deselected: bool,
+) -> None:
+    config = impatient(sandbox, **settings)
+    catalog = json.loads(run_tap(config, "--discover").output)
+    for entry in catalog["streams"]:
+        entry["replication_method"] = method
+    if deselected:
+        reputation = ("properties", "reputation")
+        deselect(
+            catalog,
+            ("properties", "created_at"),
+            (*reputation, "properties", "follower_count"),
+            ("properties", "engagement"),
+        )
+    ours = run_tap(config, catalog=catalog)
+    with monkeypatch.context() as patch:
+        for name in ("_generate_record_messages", "_increment_stream_state"):
+            patch.delattr(AnalyticsStream, name)
+        patch.setattr(TapAnalytics, "message_writer_class", SimpleSingerWriter)
+        theirs = run_tap(config, catalog=catalog)
+    assert ours.status == theirs.status == 0
+    for run in (ours, theirs):
+        assert run.of_type("RECORD")
+        for message in run.messages:
+            message.pop("version", None)
+            if message["type"] == "RECORD":
+                assert message.pop("time_extracted")
+    assert [m for m in ours.messages if m["type"] != "STATE"] == [
+        m for m in theirs.messages if m["type"] != "STATE"
+    ]
+    assert ours.state == theirs.state
