@@ -9,7 +9,6 @@ and in which order, is decided by the paginators alone.
 from __future__ import annotations
 
 import heapq
-import signal
 import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from tap_analytics.http.retries import MAX_RETRY_AFTER, retry_after
 from tap_analytics.http.throttle import REFUSALS, Pace
 from tap_analytics.http.transport import TimedAdapter
 from tap_analytics.log.wording import one_line
+from tap_analytics.threads import start_without_signals
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     from tap_analytics.http.hints import Hint
     from tap_analytics.singer.statistics import Tally
-
-
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 class PrefetchingSession(requests.Session):
@@ -331,25 +328,6 @@ class PrefetchingSession(requests.Session):
                 self._may_start.wait(delay)
             self._threads -= 1
             return None
-
-
-def start_without_signals(thread: threading.Thread) -> None:
-    """Start a thread that no signal is given to: it would not wake the one that handles it.
-
-    Args:
-        thread: The thread.
-
-    Raises:
-        RuntimeError: If no more threads are to be had.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
-        thread.start()
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _may_pass(outcome: requests.Response | Exception) -> bool:

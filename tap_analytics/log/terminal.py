@@ -9,7 +9,7 @@ from contextlib import nullcontext, suppress
 from time import sleep
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tap_analytics.http.session import start_without_signals
+from tap_analytics.threads import start_without_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
