@@ -20,7 +20,7 @@ from tap_analytics.listing.timestamps import canonical
 from tap_analytics.log.terminal import StatusLine, status_line
 from tap_analytics.log.wording import listed
 from tap_analytics.singer.messages import MessageWriter
-from tap_analytics.singer.statistics import Progress
+from tap_analytics.singer.statistics import Progress, TallyObserver
 from tap_analytics.singer.stream import AnalyticsStream
 from tap_analytics.streams import creator, experience
 
@@ -83,12 +83,14 @@ class TapAnalytics(Tap):
             settings.CREATOR_API: creator_streams,
         }
         streams: list[AnalyticsStream] = []
+        self.observer = TallyObserver()
         for api in [api for api in classes if api.is_configured(self.config)] or classes:
             session = PrefetchingSession(
                 self.config[api.url_setting],
                 max_concurrent=self.config["max_concurrent_requests"],
                 timeout=self.config["request_timeout"],
                 streams=len(classes[api]),
+                observer=self.observer,
             )
             streams += [stream_class(self, session) for stream_class in classes[api]]
         return streams

@@ -151,7 +151,8 @@ class ApiStream(RESTStream[int | None], ABC):
         query = kwargs.pop("params")
         if self._request_without_query is None:
             self._request_without_query = super().build_prepared_request(*args, **kwargs)
-            self._session.tallies[str(self._request_without_query.url)] = self.tally
+            tallies = self._tap.observer.tallies  # type: ignore[attr-defined]
+            tallies[str(self._request_without_query.url)] = self.tally
         request = self._request_without_query.copy()
         if query:
             request.url = f"{request.url}?{query}"

@@ -97,7 +97,7 @@ class AnalyticsStream(ApiStream, ABC):
             context: The stream's context.
         """
         with self.progress.on(self):
-            if self._session.has_refused and not self.has_given_up:
+            if self._session.is_unauthorized and not self.has_given_up:
                 self._failures.append(UnauthorizedError(self._line("the credentials are refused")))
             if self.has_given_up:
                 return

@@ -76,12 +76,10 @@ class CreatorStream(AnalyticsStream):
         size = self.config["page_size"]
         step = size - self._paginator.overlap_of(size)
         # Twice as far with each page: a listing of three pages is not asked for eight more.
-        ahead = min(self._session.pace.window, 2**self._paginator.count)
+        ahead = min(self._session.throttle.window, 2**self._paginator.count)
         if self.has_selected_descendents:
             ahead = 1
         hinted = max(0, self._farthest - offset) // step
-        if self._session.has_followed(response):
-            hinted = max(1, hinted)
         if hinted < ahead:
             self._farthest = offset + ahead * step
             # What is needed for the listing being read comes first, a child's before its parent's.

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tap_analytics.http.hints import Hint
 from tap_analytics.http.session import PrefetchingSession
-from tap_analytics.http.throttle import Pace
+from tap_analytics.http.throttle import Throttle
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def test_listings_that_do_not_page_do_not_use_up_the_room(
     close = PrefetchingSession.close
 
     def look(session: PrefetchingSession) -> None:
-        sessions.add(session._sent_ahead)  # noqa: SLF001 - nobody else needs to know
+        sessions.add(len(session._prefetcher._queue._sent))  # noqa: SLF001 - nobody else needs to know
         close(session)
 
     monkeypatch.setattr(PrefetchingSession, "close", look)
@@ -426,7 +426,7 @@ def test_a_failure_ahead_of_need_is_not_handed_over(sandbox: Sandbox) -> None:
     with session_of(sandbox) as session:
         session.hint([Hint((0,), request_of(sandbox), None)])
         assert failed.wait(10)
-        while session._sent_ahead:  # noqa: SLF001 - nobody else needs to know
+        while len(session._prefetcher._queue._sent):  # noqa: SLF001 - nobody else needs to know
             time.sleep(0.001)
         assert session.send(request_of(sandbox)).status_code == 200
 
@@ -527,7 +527,7 @@ class Refusing:
     seconds: dict[int, int] = field(default_factory=dict)
     in_flight: list[tuple[float, requests.Response]] = field(default_factory=list)
 
-    def read(self, pace: Pace, pages: int) -> None:
+    def read(self, pace: Throttle, pages: int) -> None:
         in_flight = self.in_flight
         sent = 0
         while self.answered < pages:
@@ -564,7 +564,7 @@ def test_a_server_that_allows_five_requests_a_second_is_hardly_asked_for_more(
 ) -> None:
     server = Refusing(allowed=5, latency=latency)
     monkeypatch.setattr("tap_analytics.http.throttle.monotonic", lambda: server.now)
-    server.read(Pace(max_concurrent), pages=500)
+    server.read(Throttle(max_concurrent), pages=500)
     first = server.refusals[0] if server.refusals else 0
     burst = [number for number in server.refusals if number <= first + max_concurrent]
     later = len(server.refusals) - len(burst)
@@ -578,7 +578,7 @@ def test_a_refusal_that_stands_alone_costs_the_pause_and_no_more(
 ) -> None:
     server = Refusing(allowed=1000, latency=0.1)
     monkeypatch.setattr("tap_analytics.http.throttle.monotonic", lambda: server.now)
-    pace = Pace(8)
+    pace = Throttle(8)
     server.read(pace, pages=5)
     refusal = requests.Response()
     refusal.status_code = 503
@@ -591,7 +591,7 @@ def test_a_refusal_that_stands_alone_costs_the_pause_and_no_more(
 
 
 def test_a_pause_that_is_too_long_is_left_to_who_asks_for_the_page() -> None:
-    pace = Pace(8)
+    pace = Throttle(8)
     refusal = requests.Response()
     refusal.status_code = 429
     for asked in ("901", "9" * 400):
@@ -602,7 +602,7 @@ def test_a_pause_that_is_too_long_is_left_to_who_asks_for_the_page() -> None:
 
 
 def test_the_window_doubles_with_each_answer_and_halves_with_each_refusal() -> None:
-    pace = Pace(limit=10)
+    pace = Throttle(limit=10)
     answer, refusal = requests.Response(), requests.Response()
     answer.status_code, refusal.status_code = 200, 429
     windows = []
