@@ -36,8 +36,9 @@ RETRIED_ERRORS = (
 """Errors of transport that may not come again."""
 
 # An HTTP date holds a comma after the day of the week.
-_LISTED = re.compile(r"[A-Za-z]+,[^,]+|[^,]+")
-_FRACTION = re.compile(r"\d{1,9}\.\d*", re.ASCII)
+_LISTED = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,[^,]+|[^,]+")
+# Numbers that urllib3 can't read, or that are too long for an `int`.
+_FRACTION = re.compile(r"\d+\.\d*|\d{10,}", re.ASCII)
 
 
 def retry_after(response: requests.Response) -> float:
@@ -57,7 +58,7 @@ def retry_after(response: requests.Response) -> float:
 
 def _seconds(value: str) -> float:
     if _FRACTION.fullmatch(value.strip()):
-        return float(value)
+        return min(float(value), Retry.DEFAULT_RETRY_AFTER_MAX)
     try:
         return float(Retry().parse_retry_after(value))
     except (InvalidHeader, ValueError, OverflowError):
