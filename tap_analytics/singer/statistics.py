@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import requests
+
     from tap_analytics.singer.stream import AnalyticsStream
 
 
@@ -30,6 +32,25 @@ class Tally:
     retries: int = 0
     refusals: int = 0
     seconds: float = 0.0
+
+
+class TallyObserver:
+    """Counts requests and answers in the tally of the stream whose URL they have."""
+
+    def __init__(self) -> None:
+        """Begin without tallies."""
+        self.tallies: dict[str, Tally] = {}
+
+    def request_sent(self, url: str) -> None:
+        """Count a request, see `RequestObserver`."""
+        if tally := self.tallies.get(url):
+            tally.requests += 1
+
+    def answer_received(self, url: str, response: requests.Response) -> None:
+        """Count an answer, see `RequestObserver`."""
+        if tally := self.tallies.get(url):
+            tally.requests += len(response.history)
+            tally.refusals += response.status_code in {429, 503}
 
 
 class Progress:
