@@ -20,7 +20,7 @@ from tap_analytics.listing.timestamps import canonical
 from tap_analytics.log.terminal import StatusLine, status_line
 from tap_analytics.log.wording import listed
 from tap_analytics.singer.messages import MessageWriter
-from tap_analytics.singer.statistics import Progress
+from tap_analytics.singer.statistics import RequestStatistics, SyncProgress
 from tap_analytics.singer.stream import AnalyticsStream
 from tap_analytics.streams import creator, experience
 
@@ -89,6 +89,7 @@ class TapAnalytics(Tap):
                 max_concurrent=self.config["max_concurrent_requests"],
                 timeout=self.config["request_timeout"],
                 streams=len(classes[api]),
+                observer=RequestStatistics(),
             )
             streams += [stream_class(self, session) for stream_class in classes[api]]
         return streams
@@ -112,7 +113,10 @@ class TapAnalytics(Tap):
             if isinstance(stream, AnalyticsStream)
             and (stream.selected or stream.has_selected_descendents)
         ]
-        progress = Progress(streams)
+        progress = SyncProgress(
+            [stream.statistics for stream in streams],
+            {child.name: stream.name for stream in streams for child in stream.child_streams},
+        )
         for number, stream in enumerate(streams):
             stream.progress = progress
             if not stream.parent_stream_type:

@@ -20,7 +20,7 @@ import requests
 from tap_analytics._compat import override
 from tap_analytics.exceptions import UnsafeRedirectError
 from tap_analytics.http.retries import MAX_RETRY_AFTER, retry_after
-from tap_analytics.http.throttle import REFUSALS, Pace
+from tap_analytics.http.throttle import Pace
 from tap_analytics.http.transport import TimedAdapter
 from tap_analytics.log.wording import one_line
 from tap_analytics.threads import start_without_signals
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tap_analytics.http.hints import Hint
-    from tap_analytics.singer.statistics import Tally
+    from tap_analytics.singer.statistics import RequestStatistics
 
 
 class PrefetchingSession(requests.Session):
@@ -43,10 +43,18 @@ class PrefetchingSession(requests.Session):
         pace: How fast requests may be sent; hints and requests alike keep to it.
         has_refused: Whether a request has been answered with a 401. From then on that is the answer
             to all, and nothing more is sent.
-        tallies: Where requests are counted, by their URL without its query.
+        observer: Told of requests and answers, if there is one.
     """
 
-    def __init__(self, url: str, *, max_concurrent: int, timeout: float, streams: int = 0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_concurrent: int,
+        timeout: float,
+        streams: int = 0,
+        observer: RequestStatistics | None = None,
+    ) -> None:
         """Create a session.
 
         Args:
@@ -54,11 +62,12 @@ class PrefetchingSession(requests.Session):
             max_concurrent: How many requests may be in flight at most.
             timeout: Time limit of a request, in seconds.
             streams: How many streams share the session.
+            observer: Told of requests and answers.
         """
         super().__init__()
         self.pace = Pace(max_concurrent)
         self.has_refused = False
-        self.tallies: dict[str, Tally] = {}
+        self.observer = observer
         self._max_concurrent = max_concurrent
         self._timeout = timeout
         # Memory holds so many responses at most: two windows, and the first page of each stream.
@@ -236,8 +245,8 @@ class PrefetchingSession(requests.Session):
 
     def _depart(self, request: requests.PreparedRequest) -> None:
         self.pace.sent()
-        if tally := self._tally_of(request):
-            tally.requests += 1
+        if self.observer:
+            self.observer.request_sent(_without_query(request))
         self._wake_thread()
 
     def _exchange(
@@ -254,9 +263,8 @@ class PrefetchingSession(requests.Session):
         self.pace.came_back(outcome)
         # Of too many redirects, an error tells the last.
         response = getattr(outcome, "response", outcome)
-        if isinstance(response, requests.Response) and (tally := self._tally_of(request)):
-            tally.requests += len(response.history)
-            tally.refusals += response.status_code in REFUSALS
+        if isinstance(response, requests.Response) and self.observer:
+            self.observer.answer_received(_without_query(request), response)
         if isinstance(outcome, requests.Response) and (
             outcome.status_code == HTTPStatus.UNAUTHORIZED
         ):
@@ -267,9 +275,6 @@ class PrefetchingSession(requests.Session):
             self._pending.clear()
         self._has_come.notify()
         self._wake_thread()
-
-    def _tally_of(self, request: requests.PreparedRequest) -> Tally | None:
-        return self.tallies.get((request.url or "").partition("?")[0])
 
     # Sending ahead
 
@@ -328,6 +333,10 @@ class PrefetchingSession(requests.Session):
                 self._may_start.wait(delay)
             self._threads -= 1
             return None
+
+
+def _without_query(request: requests.PreparedRequest) -> str:
+    return (request.url or "").partition("?")[0]
 
 
 def _may_pass(outcome: requests.Response | Exception) -> bool:

@@ -28,9 +28,9 @@ from tap_analytics.exceptions import (
 )
 from tap_analytics.http.retries import MAX_RETRY_AFTER, retry_after
 from tap_analytics.listing.pages import page_of
-from tap_analytics.log.redaction import keep_from_log, redact
+from tap_analytics.log.protection import keep_from_log
 from tap_analytics.log.wording import describe, describe_failure, listed, one_line
-from tap_analytics.singer.statistics import Tally
+from tap_analytics.singer.statistics import StreamStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -70,7 +70,7 @@ class ApiStream(RESTStream[int | None], ABC):
     Attributes:
         api: The API, and the settings that it takes to reach it.
         first_page: What its paginators start with.
-        tally: What it has come to.
+        statistics: Counts its records and requests.
     """
 
     api: ClassVar[Api]
@@ -89,7 +89,7 @@ class ApiStream(RESTStream[int | None], ABC):
         self._session = session
         super().__init__(tap)
         keep_from_log(self._secrets)
-        self.tally = Tally()
+        self.statistics = StreamStatistics(self.name)
         self._request_without_query: requests.PreparedRequest | None = None
 
     # Requests
@@ -151,7 +151,8 @@ class ApiStream(RESTStream[int | None], ABC):
         query = kwargs.pop("params")
         if self._request_without_query is None:
             self._request_without_query = super().build_prepared_request(*args, **kwargs)
-            self._session.tallies[str(self._request_without_query.url)] = self.tally
+            if observer := self._session.observer:
+                observer.register(str(self._request_without_query.url), self.statistics)
         request = self._request_without_query.copy()
         if query:
             request.url = f"{request.url}?{query}"
@@ -217,7 +218,7 @@ class ApiStream(RESTStream[int | None], ABC):
 
     @override
     def backoff_handler(self, details: Details) -> None:
-        self.tally.retries += 1
+        self.statistics.retries += 1
         self.log(
             "%s; retry %d of %d in %g s",
             self._explain(details["exception"]),
@@ -326,4 +327,4 @@ class ApiStream(RESTStream[int | None], ABC):
         # Which account it is, where there is a listing for each.
         context = ", ".join(f"{name} {value}" for name, value in (self.context or {}).items())
         where = f" ({one_line(context)})" if context else ""
-        return f"{self.name}{where}: {redact(message, self._secrets)}"
+        return f"{self.name}{where}: {message}"

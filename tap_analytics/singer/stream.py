@@ -22,7 +22,7 @@ from tap_analytics.listing.records import RecordReader
 from tap_analytics.listing.timestamps import canonical, earlier
 from tap_analytics.log.wording import one_line
 from tap_analytics.singer.client import ApiStream
-from tap_analytics.singer.statistics import Progress
+from tap_analytics.singer.statistics import SyncProgress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -54,7 +54,7 @@ class AnalyticsStream(ApiStream, ABC):
     def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
         """Create the stream, see `ApiStream`."""
         super().__init__(tap, session)
-        self.progress = Progress()
+        self.progress = SyncProgress()
         self._reader = RecordReader(self.schema, self.logger.warning)
         self._is_whole = False
         self._latest: str | None = None
@@ -96,7 +96,7 @@ class AnalyticsStream(ApiStream, ABC):
         Args:
             context: The stream's context.
         """
-        with self.progress.on(self):
+        with self.progress.reading(self.statistics):
             if self._session.has_refused and not self.has_given_up:
                 self._failures.append(UnauthorizedError(self._line("the credentials are refused")))
             if self.has_given_up:
@@ -288,13 +288,13 @@ class AnalyticsStream(ApiStream, ABC):
         # clock for each.
         if not self._is_whole:
             for message in super()._generate_record_messages(record):
-                self.tally.records += 1
+                self.statistics.records += 1
                 yield message
             return
         for stream_map in self.stream_maps:
             mapped = stream_map.transform(record)
             if mapped is not None:
-                self.tally.records += 1
+                self.statistics.records += 1
                 yield RecordMessage(
                     stream_map.stream_alias, mapped, self._stream_version, self._received_at
                 )
