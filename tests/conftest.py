@@ -120,6 +120,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _no_secrets_from_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both stay as the test leaves them, which is meant for a process that runs the tap once.
+    monkeypatch.setattr(logging.Logger, "makeRecord", logging.Logger.makeRecord)
+    monkeypatch.setattr("tap_analytics.log.redaction._forms", set())
+
+
 def spellings(user: str, secret: str) -> set[bytes]:
     """Spell a secret in all the ways in which it could be found where it must not be."""
     bare = [text.encode() for text in (secret, f"{user}:{secret}")]
