@@ -7,7 +7,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
@@ -16,25 +16,25 @@ from tap_analytics import streams
 from tap_analytics._compat import override
 from tap_analytics.config import settings, validation
 from tap_analytics.exceptions import IncompleteSyncError
-from tap_analytics.log.redaction import add_secrets
+from tap_analytics.log.protection import keep_from_log
 from tap_analytics.log.terminal import status_line
 from tap_analytics.log.wording import listed
 from tap_analytics.singer import catalog as catalogs
 from tap_analytics.singer import state as states
-from tap_analytics.singer.api import Api, Connection
 from tap_analytics.singer.messages import MessageWriter
 from tap_analytics.singer.state import StateMessages
 from tap_analytics.singer.statistics import SyncProgress
 from tap_analytics.singer.stream import AnalyticsStream, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
     import click
     from singer_sdk.plugin_base import _ConfigInput
 
     from tap_analytics.log.terminal import StatusLine
+    from tap_analytics.singer.connection import Connection
 
 
 class TapAnalytics(Tap):
@@ -58,7 +58,7 @@ class TapAnalytics(Tap):
             ConfigValidationError: If a setting, the catalog or the state is wrong, with one line
                 per error in `errors`.
         """
-        self.connections: dict[Api, Connection] = {}
+        self.connections: list[Connection] = []
         self._selected_in_catalog: set[str] = set()
         self._status_line: StatusLine | None = None
         if isinstance(kwargs.get("catalog"), dict):
@@ -79,7 +79,9 @@ class TapAnalytics(Tap):
             raise problem
 
     def _read_catalog(self, given: dict[str, Any]) -> dict[str, Any]:
-        known = {stream.name for api in streams.APIS for stream in _streams_of(api)}
+        # The names of streams don't depend on the settings.
+        settings_of_any = {"content_by_account": True}
+        known = {name for api in streams.APIS for name in api.stream_names(settings_of_any)}
         catalog = catalogs.normalised(given, known)
         if errors := [*catalogs.find_errors(catalog, known)]:
             raise _invalid(errors)
@@ -96,12 +98,11 @@ class TapAnalytics(Tap):
         found: list[AnalyticsStream] = []
         configured = [api for api in streams.APIS if api.is_configured(self.config)]
         for api in configured or streams.APIS:
-            classes = api.streams(self.config)
-            connection = Connection(api, self.config, len(classes))
-            self.connections[api] = connection
-            add_secrets(api.secrets(self.config))
-            add_secrets(connection.session.proxy_secrets)
-            found += [stream_class(self, connection) for stream_class in classes]
+            connection = api.connect(self.config)
+            self.connections.append(connection)
+            keep_from_log(api.secrets(self.config))
+            keep_from_log(connection.session.proxy_secrets)
+            found += [stream_class(self, connection) for stream_class in api.streams(self.config)]
         return found
 
     # Syncing
@@ -129,7 +130,7 @@ class TapAnalytics(Tap):
         progress = self._prepare()
         with ExitStack() as stack:
             self._status_line = stack.enter_context(status_line(sys.stderr, progress.line))
-            for connection in self.connections.values():
+            for connection in self.connections:
                 stack.enter_context(connection.session)
             self._hint_at_first_pages()
             try:
@@ -154,13 +155,9 @@ class TapAnalytics(Tap):
         synced = self.synced_streams
         progress = SyncProgress(
             [stream.statistics for stream in synced],
-            {
-                child.name: stream.name
-                for stream in synced
-                for child in stream.child_streams
-            },
+            {child.name: stream.name for stream in synced for child in stream.child_streams},
         )
-        self._states = StateMessages(self.state, self.write_message)
+        self._states = StateMessages(cast("dict[str, Any]", self.state), self.write_message)
         bookmarks = self.state.setdefault("bookmarks", {})
         for stream in synced:
             stream.prepare(Run(progress, self._states), bookmarks.setdefault(stream.name, {}))
@@ -197,11 +194,11 @@ class TapAnalytics(Tap):
         for stream in self.streams.values():
             if isinstance(stream, AnalyticsStream):
                 yield from stream.failures.lines(stream.name)
-        for connection in self.connections.values():
+        for connection in self.connections:
             if line := connection.failures.line:
                 yield line
         for api in streams.APIS:
-            names = {stream.name for stream in api.streams(self.config)}
+            names = api.stream_names(self.config)
             missing = sorted(names & self._selected_in_catalog - self.streams.keys())
             if missing:
                 yield (
@@ -317,12 +314,7 @@ class TapAnalytics(Tap):
         return errors
 
 
-def _streams_of(api: Api) -> tuple[type[Any], ...]:
-    """Return the streams of an API, whatever the settings: their names are the same."""
-    return tuple(api.streams({"content_by_account": True}))
-
-
-def _find_batch_errors(config: dict[str, Any]) -> Iterator[str]:
+def _find_batch_errors(config: Mapping[str, Any]) -> Iterator[str]:
     # Few need it, and it takes long to import.
     from tap_analytics.singer import batches  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import re
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -101,6 +102,9 @@ def find_warnings(
         close = difflib.get_close_matches(name, schema["properties"], n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         yield f"There is no setting `{name}`, it is ignored{hint}"
+    start_date = canonical(config.get("start_date"))
+    if start_date and start_date > datetime.now(UTC).isoformat(timespec="microseconds"):
+        yield f"`start_date` lies in the future: {config['start_date']}"
     for api in apis:
         url = urlsplit(config[api.url_setting])
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):

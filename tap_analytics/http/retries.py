@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import requests
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import InvalidHeader, NameResolutionError, NewConnectionError
 from urllib3.util import Retry
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ RETRIED_STATUSES = frozenset(
     }
 )
 """Statuses of responses that another try may improve."""
+
+THROTTLED_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""Statuses that say that there are too many requests."""
 
 RETRIED_ERRORS = (
     requests.Timeout,
@@ -77,6 +80,26 @@ def is_passing(outcome: requests.Response | BaseException) -> bool:
     if isinstance(outcome, requests.Response):
         return outcome.status_code in RETRIED_STATUSES and retry_after(outcome) <= MAX_RETRY_AFTER
     return isinstance(outcome, RETRIED_ERRORS)
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Return whether there is no connection to the server at all.
+
+    Args:
+        error: Why there is no response.
+
+    Returns:
+        True if its name is unknown, it refuses connections, its certificate is not valid, or the
+        proxy on the way to it can't be reached. No other request will fare better.
+    """
+    if isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
+        return True
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.ConnectionError) and isinstance(
+        reason, NewConnectionError | NameResolutionError
+    )
 
 
 def wait_times(backoff_factor: float) -> Generator[float, BaseException, None]:

@@ -12,6 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 import requests
 
@@ -77,6 +78,7 @@ class PrefetchingSession(requests.Session):
             max_concurrent,
         )
         self._unauthorized: requests.Response | None = None
+        self._sent_ahead: WeakSet[requests.Response] = WeakSet()
 
     @property
     def is_unauthorized(self) -> bool:
@@ -131,6 +133,17 @@ class PrefetchingSession(requests.Session):
         """
         self._prefetcher.forget(group)
 
+    def is_sent_ahead(self, response: requests.Response) -> bool:
+        """Return whether a response may be older than those handed over before it.
+
+        Args:
+            response: A response of this session.
+
+        Returns:
+            True if its request was sent before it was asked for.
+        """
+        return response in self._sent_ahead
+
     # Requests
 
     @override
@@ -154,7 +167,11 @@ class PrefetchingSession(requests.Session):
         if self._unauthorized is not None:
             return self._unauthorized
         ahead = self._prefetcher.take(request.url)
-        response = ahead.result() if ahead else self._send_now(request, **kwargs)
+        if ahead:
+            response = ahead.result()
+            self._sent_ahead.add(response)
+        else:
+            response = self._send_now(request, **kwargs)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             self._unauthorized = response
             self._prefetcher.close()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from singer_sdk.pagination import BaseAPIPaginator
-
 from tap_analytics._compat import override
 from tap_analytics.exceptions import OffsetIgnoredError
 from tap_analytics.listing.overlap import Overlap
 from tap_analytics.listing.pages import page_of
+from tap_analytics.listing.paginator import Paginator
 from tap_analytics.listing.seen import MEMORY, SeenVersions, id_of, version_of
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Slice(NamedTuple):
     limit: int
 
 
-class LimitOffsetPaginator(BaseAPIPaginator[Slice]):
+class LimitOffsetPaginator(Paginator):
     """Reads listings with `limit` and `offset`.
 
     A response looks like this; `metadata` and `total` may be absent, and are not believed:
@@ -69,55 +68,15 @@ class LimitOffsetPaginator(BaseAPIPaginator[Slice]):
         self._overlap = Overlap(self._seen)
         self._farthest = -1
         self._ends: tuple[str, str] | None = None
-        self._is_adrift = False
-        self._is_unsettled = False
         # Where to go on after the question whether the server ignores offsets.
         self._after_probe: Slice | None = None
         self._is_offset_honoured = False
 
     @property
-    def is_adrift(self) -> bool:
-        """Whether the last page did not count, as the listing had shifted."""
-        return self._is_adrift
-
-    @property
-    def is_probe(self) -> bool:
-        """Whether the current request only asks if the server ignores offsets."""
-        return self._after_probe is not None
-
-    @property
-    def is_first_pass(self) -> bool:
-        """Whether the listing is read for the first time, not its head again."""
-        return self._seen.passes == 0
-
-    @property
-    def is_unsettled(self) -> bool:
-        """Whether the head still changed when it was read for the last time."""
-        return self._is_unsettled
-
-    # The SDK's paginator takes offset 0 for the end. Here it is where to go back to.
+    def _is_rereading(self) -> bool:
+        return self._seen.passes > 0
 
     @override
-    def advance(self, response: requests.Response) -> None:
-        """Count a page; `read` has found the next one.
-
-        Args:
-            response: The response for the current page.
-        """
-        self._page_count += 1
-
-    @override
-    def continue_if_empty(self, response: requests.Response) -> bool:
-        """Return whether there is more to ask for after a page without new records.
-
-        Args:
-            response: The response for the current page.
-
-        Returns:
-            True unless the listing has ended.
-        """
-        return not self.finished
-
     def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
         """Return the records that a response adds, and move on to the next page.
 
@@ -135,10 +94,10 @@ class LimitOffsetPaginator(BaseAPIPaginator[Slice]):
         versions = [version_of(record) for record in records]
         if self._after_probe is not None:
             return self._read_probe(self._after_probe, records, versions)
-        self._is_adrift = not self._overlap.is_continued_by(
+        self.is_adrift = not self._overlap.is_continued_by(
             records, versions, is_sent_ahead=is_sent_ahead
         )
-        if self._is_adrift:
+        if self.is_adrift:
             self._go_back(is_sent_ahead=is_sent_ahead)
             return []
         if not records:
@@ -150,7 +109,7 @@ class LimitOffsetPaginator(BaseAPIPaginator[Slice]):
         offset, limit = self._value
         is_lone_overlap = self._overlap.is_due and len(records) == 1
         new = self._seen.add(records, versions)
-        is_known_head = not self.is_first_pass and self._seen.are_all_older(versions)
+        is_known_head = self._is_rereading and self._seen.are_all_older(versions)
         following = Slice(
             offset + len(records) - self._overlap.end_page(records),
             self._limit if len(records) >= limit else MAX_LIMIT,
@@ -165,10 +124,10 @@ class LimitOffsetPaginator(BaseAPIPaginator[Slice]):
         elif (
             is_repeated
             and is_forward
-            and self.is_first_pass
+            and not self._is_rereading
             and not (is_lone_overlap or self._is_offset_honoured)
         ):
-            self._after_probe = following
+            self._after_probe, self.is_probe = following, True
             self._value = Slice(FAR_OFFSET, MAX_LIMIT)
         else:
             self._value = following
@@ -192,20 +151,19 @@ class LimitOffsetPaginator(BaseAPIPaginator[Slice]):
             self._end_pass()
 
     def _end_pass(self) -> None:
-        is_still = not self.is_first_pass and self._value.offset == 0
+        is_still = self._is_rereading and self._value.offset == 0
         if not self._rereads or is_still:
             self._finished = True
         elif self._seen.passes == MAX_REREADS:
-            self._is_unsettled = self._finished = True
+            self.is_unsettled = self._finished = True
         else:
             self._seen.begin_pass()
+            self.is_first_pass = False
             self._overlap.reset()
             self._value = Slice(0, self._limit)
 
-    def _read_probe(
-        self, following: Slice, records: list[Any], versions: list[int]
-    ) -> list[Any]:
-        self._after_probe = None
+    def _read_probe(self, following: Slice, records: list[Any], versions: list[int]) -> list[Any]:
+        self._after_probe, self.is_probe = None, False
         self._value = following
         is_same = bool(records) and self._ends is not None and id_of(records[0]) == self._ends[0]
         if not is_same and not self._seen.is_any_of_this_pass(versions):

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from singer_sdk.pagination import SinglePagePaginator
-
 from tap_analytics.listing.pages import page_of
 from tap_analytics.listing.pagination import MAX_LIMIT, LimitOffsetPaginator, Slice
+from tap_analytics.listing.paginator import SinglePagePaginator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import requests
-    from singer_sdk.pagination import BaseAPIPaginator
 
-
-class PageReader(Protocol):
-    """What a stream asks of a paginator beyond what the SDK does."""
-
-    @property
-    def is_adrift(self) -> bool: ...
-    @property
-    def is_probe(self) -> bool: ...
-    @property
-    def is_first_pass(self) -> bool: ...
-    @property
-    def is_unsettled(self) -> bool: ...
-    def read(self, response: requests.Response, *, is_sent_ahead: bool = ...) -> list[Any]: ...
+    from tap_analytics.listing.paginator import Paginator
 
 
 class Paging(Protocol):
@@ -40,8 +26,8 @@ class Paging(Protocol):
     def parameters(self, page: Slice | None) -> dict[str, Any]:
         """Return the query parameters that ask for a page."""
 
-    def paginator(self, *, rereads: bool) -> BaseAPIPaginator[Any]:
-        """Return a paginator, which is a `PageReader`, for one listing."""
+    def paginator(self, *, rereads: bool) -> Paginator:
+        """Return a paginator for one listing."""
 
     def following(
         self, page: Slice | None, response: requests.Response, count: int
@@ -65,7 +51,7 @@ class SinglePage:
     def paginator(self, *, rereads: bool) -> SinglePagePaginator:
         """Return a paginator for one listing: a single response can't change while it is read."""
         del rereads
-        return WholeListingPaginator()
+        return SinglePagePaginator()
 
     def following(
         self, page: Slice | None, response: requests.Response, count: int
@@ -73,18 +59,6 @@ class SinglePage:
         """Return nothing."""
         del page, response, count
         return ()
-
-
-class WholeListingPaginator(SinglePagePaginator):
-    """Reads a listing that is one response."""
-
-    is_adrift = is_probe = is_unsettled = False
-    is_first_pass = True
-
-    def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
-        """Return all records of the response."""
-        del is_sent_ahead
-        return page_of(response).records
 
 
 class LimitOffset:

@@ -1,34 +1,27 @@
-"""The description of an API, and its connection during one run."""
+"""The description of an API: everything that tells it from others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from requests.auth import HTTPBasicAuth
 
 from tap_analytics.config.access import Access
-from tap_analytics.http.session import PrefetchingSession
-from tap_analytics.listing.timestamps import canonical
-from tap_analytics.singer.failures import ApiFailures
-from tap_analytics.singer.statistics import RequestStatistics
+from tap_analytics.singer.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from requests.auth import AuthBase
-    from singer_sdk import RESTStream
 
     from tap_analytics.listing.paging import Paging
-
-CLOCK_TOLERANCE = timedelta(minutes=5)
-"""By how much a bookmark stays behind the first answer: clocks differ, and rows appear late."""
+    from tap_analytics.singer.stream import AnalyticsStream
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Api(Access):
-    """All that there is to say about an API.
+    """Everything that there is to say about an API.
 
     Attributes:
         authenticator: Makes the authentication from the settings.
@@ -38,7 +31,28 @@ class Api(Access):
 
     authenticator: Callable[[Mapping[str, Any]], AuthBase]
     paging: Callable[[Mapping[str, Any]], Paging]
-    streams: Callable[[Mapping[str, Any]], Sequence[type[RESTStream[Any]]]]
+    streams: Callable[[Mapping[str, Any]], Sequence[type[AnalyticsStream]]]
+
+    def stream_names(self, config: Mapping[str, Any]) -> set[str]:
+        """Return the names of the streams.
+
+        Args:
+            config: The settings.
+        """
+        return {str(stream.name) for stream in self.streams(config)}  # type: ignore[misc] # the SDK declares it for instances
+
+    def connect(self, config: Mapping[str, Any]) -> Connection:
+        """Prepare a connection for one run; nothing is sent.
+
+        Args:
+            config: The settings.
+
+        Returns:
+            What the streams of the API share.
+        """
+        authenticator = self.authenticator(config)
+        stream_count = len(self.streams(config))
+        return Connection(self, config, authenticator, self.paging(config), stream_count)
 
 
 def basic_auth(user: str, password: str) -> Callable[[Mapping[str, Any]], AuthBase]:
@@ -53,45 +67,5 @@ def basic_auth(user: str, password: str) -> Callable[[Mapping[str, Any]], AuthBa
     """
     # RFC 7617 has no default charset. UTF-8 is the one that both sides can tell.
     return lambda config: HTTPBasicAuth(
-        str(config[user]).encode(),  # type: ignore[arg-type] # typed as text only
-        str(config[password]).encode(),  # type: ignore[arg-type]
+        str(config.get(user)).encode(), str(config.get(password)).encode()
     )
-
-
-class Connection:
-    """An API during one run: what its streams share.
-
-    Attributes:
-        api: The description.
-        session: The HTTP session.
-        paging: The way of paging.
-        failures: What could not be read.
-        statistics: Counts requests.
-    """
-
-    def __init__(self, api: Api, config: Mapping[str, Any], stream_count: int) -> None:
-        """Prepare a connection; nothing is sent.
-
-        Args:
-            api: The description.
-            config: The settings.
-            stream_count: How many streams share the connection.
-        """
-        self.api = api
-        self.url = str(config[api.url_setting]).rstrip("/")
-        self.paging = api.paging(config)
-        self.failures = ApiFailures()
-        self.statistics = RequestStatistics()
-        self.session = PrefetchingSession(
-            self.url,
-            max_concurrent=config["max_concurrent_requests"],
-            timeout=config["request_timeout"],
-            streams=stream_count,
-            observer=self.statistics,
-        )
-
-    @property
-    def latest_bookmark(self) -> str | None:
-        """The latest timestamp that a bookmark may have, or None before the first answer."""
-        first = self.session.first_answer_at
-        return None if first is None else canonical((first - CLOCK_TOLERANCE).isoformat())

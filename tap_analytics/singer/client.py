@@ -7,6 +7,7 @@ from abc import ABC
 from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
@@ -43,7 +44,7 @@ from tap_analytics.singer.lookahead import LookAhead
 from tap_analytics.singer.statistics import StreamStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from backoff.types import Details
     from requests.auth import AuthBase
@@ -51,8 +52,8 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record, RequestFunc
 
     from tap_analytics.http.session import PrefetchingSession
-    from tap_analytics.listing.paging import PageReader
-    from tap_analytics.singer.api import Connection
+    from tap_analytics.listing.paginator import Paginator
+    from tap_analytics.singer.connection import Connection
 
 _PAGE_STATUSES = frozenset(
     {HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.NO_CONTENT}
@@ -68,7 +69,7 @@ class ApiStream(RESTStream[Any], ABC):
         statistics: Counts of this stream.
     """
 
-    extra_parameters: ClassVar[dict[str, str]] = {}
+    extra_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Query parameters of every request of the stream."""
 
     # The log has no line per request; requests are counted.
@@ -86,7 +87,7 @@ class ApiStream(RESTStream[Any], ABC):
         self.statistics = StreamStatistics(self.name)
         self.look_ahead = LookAhead(self)
         self._templates: dict[str, requests.PreparedRequest] = {}
-        self._reader: PageReader = self.get_new_paginator()
+        self._paginator: Paginator = self.get_new_paginator()
 
     # Requests
 
@@ -100,10 +101,10 @@ class ApiStream(RESTStream[Any], ABC):
     def url_base(self) -> str:
         return self.connection.url
 
-    @cached_property
+    @property
     @override
     def authenticator(self) -> AuthBase:
-        return self.connection.api.authenticator(self.config)
+        return self.connection.authenticator
 
     @cached_property
     @override
@@ -275,7 +276,7 @@ class ApiStream(RESTStream[Any], ABC):
         if status not in _PAGE_STATUSES:
             if response.ok:
                 raise RetriableAPIError(self.line(describe(response)), response)
-            if self._reader.is_probe and status != HTTPStatus.UNAUTHORIZED:
+            if self._paginator.is_probe and status != HTTPStatus.UNAUTHORIZED:
                 # An offset past the end is an error to some. So the offset counts.
                 return
             kind = UnauthorizedError if status == HTTPStatus.UNAUTHORIZED else RejectedError
@@ -297,9 +298,9 @@ class ApiStream(RESTStream[Any], ABC):
         return kind(self.line(describe(response)), response)
 
     @override
-    def get_new_paginator(self) -> Any:
-        self._reader = self.connection.paging.paginator(rereads=self.needs_rereads)
-        return self._reader
+    def get_new_paginator(self) -> Paginator:
+        self._paginator = self.connection.paging.paginator(rereads=self.needs_rereads)
+        return self._paginator
 
     @property
     def needs_rereads(self) -> bool:
@@ -330,11 +331,9 @@ class ApiStream(RESTStream[Any], ABC):
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
-        page, reader = getattr(self._reader, "current_value", None), self._reader
+        page, reader = getattr(self._paginator, "current_value", None), self._paginator
         is_page = response.ok and not reader.is_probe
-        records = reader.read(
-            response, is_sent_ahead=self.requests_session.is_sent_ahead(response)
-        )
+        records = reader.read(response, is_sent_ahead=self.requests_session.is_sent_ahead(response))
         if reader.is_adrift:
             # The pages sent for ahead are from elsewhere in the listing.
             self.look_ahead.end_listing(self.context)
@@ -343,10 +342,12 @@ class ApiStream(RESTStream[Any], ABC):
             self._warn_of_mended_text(response)
         return records
 
-    def _warn_of_mended_text(self, response: requests.Response) -> None:
-        page = page_of(response)
+    def _warn_of_mended_text(self, response: requests.Response, new: list[Any]) -> None:
+        page, emitted = page_of(response), {id(record) for record in new}
         for position in sorted(page.mended):
             record = page.records[position]
+            if id(record) not in emitted:
+                continue
             self.log(
                 "Record %s holds text that is not valid Unicode; U+FFFD stands where it was lost",
                 one_line(str(record.get("id")), 100) if isinstance(record, dict) else position,
@@ -383,13 +384,13 @@ class ApiStream(RESTStream[Any], ABC):
         return self.line(describe_failure(error, self.url_base, self.timeout))
 
     def _advice(self, status: int) -> str:
-        api = self.connection.api
+        access = self.connection.access
         match status:
             case HTTPStatus.UNAUTHORIZED:
-                return f"; check {listed(api.login)}"
+                return f"; check {listed(access.login)}"
             case HTTPStatus.FORBIDDEN:
-                return f"; check that {listed(api.credentials)} may read this"
+                return f"; check that {listed(access.credentials)} may read this"
             case HTTPStatus.NOT_FOUND:
-                return f"; check {listed((api.url_setting, *api.location))}"
+                return f"; check {listed((access.url_setting, *access.location))}"
             case _:
                 return ""

@@ -140,4 +140,3 @@ class LookAhead:
                 for rank, child in children:
                     if child.is_due(record):
                         yield child.look_ahead.first_page((*place, number, rank), child_context)
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from tap_analytics.log.wording import one_line
 from tap_analytics.singer.bookmarks import ACCOUNTS, VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, MutableMapping
 
     from singer_sdk.singerlib import Message
 
@@ -28,7 +29,7 @@ class StateMessages:
 
     def __init__(
         self,
-        state: dict[str, Any],
+        state: MutableMapping[str, Any],
         write: Callable[[Message], None],
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -124,13 +125,17 @@ def normalised(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "bookmarks": bookmarks}
 
 
-def latest_bookmarks(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each stream's name with its latest bookmark.
+def find_warnings(state: dict[str, Any]) -> Iterator[str]:
+    """Find bookmarks in the future: nothing that changes before then would be emitted.
 
     Args:
         state: A state in normalised form.
+
+    Yields:
+        One line per stream.
     """
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
     for stream, bookmark in state["bookmarks"].items():
-        values = [*bookmark.get(ACCOUNTS, {}).values(), bookmark.get(VALUE) or ""]
-        if latest := max(values):
-            yield stream, latest
+        latest = max([*bookmark.get(ACCOUNTS, {}).values(), bookmark.get(VALUE) or ""])
+        if latest > now:
+            yield f"The state's bookmark of `{stream}` lies in the future: {latest}"

@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_analytics.singer.api import Connection
     from tap_analytics.singer.bookmarks import Bookmarks
+    from tap_analytics.singer.connection import Connection
     from tap_analytics.singer.state import StateMessages
 
 UNSETTLED_STATUSES = frozenset({"IN_PROGRESS", "PARTIAL_SYNCED"})
@@ -197,7 +197,7 @@ class AnalyticsStream(ApiStream, ABC):
         if self.ABORT_AT_RECORD_COUNT is not None:
             return
         self.connection.failures.listing_read()
-        if self._reader.is_unsettled:
+        if self._paginator.is_unsettled:
             self._outcome.is_unsettled = True
             self.log(
                 "%s still changed when its beginning was read for the sixth time; the next sync "
@@ -242,9 +242,7 @@ class AnalyticsStream(ApiStream, ABC):
         elif self.connection.failures.reason is not None:
             self._skip()
         elif not self.failures:
-            self.failures.add(
-                f"{self.name}: incomplete, as it is read for each of `{parent.name}`"
-            )
+            self.failures.add(f"{self.name}: incomplete, as it is read for each of `{parent.name}`")
 
     def save_bookmarks(self) -> None:
         """Move the bookmarks of what has been read to its end and written."""
@@ -303,9 +301,7 @@ class AnalyticsStream(ApiStream, ABC):
     @property
     @override
     def needs_rereads(self) -> bool:
-        return (
-            self.has_selected_descendents or self.replication_method == REPLICATION_FULL_TABLE
-        )
+        return self.has_selected_descendents or self.replication_method == REPLICATION_FULL_TABLE
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
@@ -360,7 +356,7 @@ class AnalyticsStream(ApiStream, ABC):
     def _since(self, account: str | None) -> str | None:
         if self.replication_method == REPLICATION_FULL_TABLE:
             return None
-        start_date: str | None = self.config.get("start_date")
+        start_date = canonical(self.config.get("start_date"))
         bookmark = self._bookmarks.start(account)
         if bookmark is None:
             return start_date

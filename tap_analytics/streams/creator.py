@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics._compat import override
@@ -76,10 +77,9 @@ class SocialIncomeTransactionsByAccountStream(SocialIncomeTransactionsStream):
     """Income, as the live service lists it: once per account, both ends of the period required."""
 
     parent_stream_type = AccountsStream
-    extra_parameters = {
-        "transaction_from_date": FIRST_DAY,
-        "transaction_to_date": LAST_DAY,
-    }
+    extra_parameters = MappingProxyType(
+        {"transaction_from_date": FIRST_DAY, "transaction_to_date": LAST_DAY}
+    )
 
 
 def _streams(config: Mapping[str, Any]) -> tuple[type[AnalyticsStream], ...]:
