@@ -141,7 +141,7 @@ class _Connection(_AnyConnection):
         super().connect()
 
     @override
-    def getresponse(self) -> UrllibResponse:
+    def getresponse(self) -> UrllibResponse:  # type: ignore[override] # as in urllib3
         try:
             response = super().getresponse()
         except (ConnectionError, SSLEOFError) as error:
