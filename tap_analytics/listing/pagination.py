@@ -98,7 +98,10 @@ class LimitOffsetPaginator(Paginator):
             records, versions, is_sent_ahead=is_sent_ahead
         )
         if self.is_adrift:
+            is_repeated = bool(records) and _ends_of(records) == self._ends
             self._go_back(is_sent_ahead=is_sent_ahead)
+            if is_repeated and not is_sent_ahead:
+                self._probe(self._value)
             return []
         if not records:
             self._end_or_widen()
@@ -116,22 +119,24 @@ class LimitOffsetPaginator(Paginator):
         )
         is_forward = offset > self._farthest
         self._farthest = max(self._farthest, offset)
-        ends = id_of(records[0]), id_of(records[-1])
-        is_repeated = not new or (offset > 0 and ends == self._ends)
+        ends = _ends_of(records)
+        is_repeated = is_forward and (not new or ends == self._ends)
         self._ends = ends
         if is_known_head:
             self._end_pass()
-        elif (
-            is_repeated
-            and is_forward
-            and not self._is_rereading
-            and not (is_lone_overlap or self._is_offset_honoured)
-        ):
-            self._after_probe, self.is_probe = following, True
-            self._value = Slice(FAR_OFFSET, MAX_LIMIT)
+        elif is_repeated and not is_lone_overlap:
+            self._probe(following)
         else:
             self._value = following
         return new
+
+    def _probe(self, following: Slice) -> None:
+        """Ask whether the server ignores offsets, before going on. Once per listing is enough."""
+        if self._is_offset_honoured or self._is_rereading:
+            self._value = following
+        else:
+            self._after_probe, self.is_probe = following, True
+            self._value = Slice(FAR_OFFSET, MAX_LIMIT)
 
     def _go_back(self, *, is_sent_ahead: bool) -> None:
         if is_sent_ahead:
@@ -183,3 +188,7 @@ class LimitOffsetPaginator(Paginator):
         )
         self._finished = True
         return new
+
+
+def _ends_of(records: list[Any]) -> tuple[str, str]:
+    return id_of(records[0]), id_of(records[-1])
