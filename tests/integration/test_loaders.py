@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import impatient
 from loaders import (
     CSV,
     JSONL,
@@ -22,6 +21,7 @@ from loaders import (
     expected,
     kinds_of,
 )
+from sandboxes import impatient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

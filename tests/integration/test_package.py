@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import hub
 import jsonschema
 import pytest
-from conftest import STREAMS, Run, RunTap, impatient
+from runs import Run, RunTap
+from sandboxes import STREAMS, impatient
 from uv import find_uv_bin
 
 if TYPE_CHECKING:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from conftest import STREAMS, RunTap
+from sandboxes import STREAMS
 from test_meltano_runs import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
 
 from tap_analytics.sandbox.demo import demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runs import RunTap
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import STREAMS, Run, RunTap, impatient, only
+from sandboxes import STREAMS, impatient, only
 
 from tap_analytics.http.retries import retry_after
 from tap_analytics.http.session import PrefetchingSession
@@ -21,6 +21,8 @@ from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from runs import Run, RunTap
 
 PATHS = {
     "contents": "content_items",

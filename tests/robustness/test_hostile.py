@@ -9,13 +9,15 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Run, RunTap, only
 from raw_server import raw_server
+from sandboxes import only
 
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from runs import Run, RunTap
 
 USER = b'{"data": [{"id": "1", "name": "Zo\xc3\xab", "updated_at": "2024-05-01T10:00:00"}]}'
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from conftest import STREAMS, RunTap, impatient
+from sandboxes import STREAMS, impatient
 
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.sandbox import Sandbox
@@ -26,6 +26,8 @@ from tap_analytics.sandbox.exchange import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runs import RunTap
 
 TAP = Path(sys.executable).with_name("tap-analytics")
 TARGET_DUCKDB = TAP.with_name("target-duckdb")

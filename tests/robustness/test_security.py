@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conftest import impatient
+from sandboxes import impatient
 
 if TYPE_CHECKING:
     import pytest

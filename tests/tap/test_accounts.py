@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import RunTap, only
+from sandboxes import only
 
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runs import RunTap
 
 LISTINGS = {
     "content_items": "/v1/social/contents",

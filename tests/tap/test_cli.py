@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import STREAMS, RunTap, impatient, only
+from sandboxes import STREAMS, impatient, only
 
 if TYPE_CHECKING:
+    from runs import RunTap
+
     from tap_analytics.sandbox import Sandbox
 
 CONSOLE_SCRIPT = [str(Path(sys.executable).with_name("tap-analytics"))]

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import CREATOR_STREAMS, EXPERIENCE_STREAMS, STREAMS, RunTap, impatient, only
+from sandboxes import CREATOR_STREAMS, EXPERIENCE_STREAMS, STREAMS, impatient, only
 
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from runs import RunTap
 
 SCRIPT = Path(sys.executable).with_name("tap-analytics")
 

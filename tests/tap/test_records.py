@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import STREAMS, RunTap, impatient, only
 from loaders import mended
+from sandboxes import STREAMS, impatient, only
 from singer_sdk.singerlib.encoding import SimpleSingerWriter
 
 from tap_analytics.sandbox import Reply, Sandbox
@@ -17,6 +17,8 @@ from tap_analytics.tap import TapAnalytics
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from runs import RunTap
 
     from tap_analytics.sandbox import Request
 

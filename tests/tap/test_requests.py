@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from conftest import CREATOR_STREAMS, EXPERIENCE_STREAMS, RunTap, impatient, only
+from sandboxes import CREATOR_STREAMS, EXPERIENCE_STREAMS, impatient, only
 
 from tap_analytics.http.session import PrefetchingSession
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from runs import RunTap
 
 HTML = "<html><body>Please sign in to the network</body></html>"
 

@@ -4,10 +4,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import RunTap, impatient, only
+from sandboxes import impatient, only
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from runs import RunTap
 
     from tap_analytics.sandbox import Sandbox
 

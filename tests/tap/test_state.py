@@ -4,13 +4,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import STREAMS, RunTap, impatient, only
+from sandboxes import STREAMS, impatient, only
 
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from runs import RunTap
 
 
 def state_of(stream: str, bookmark: object) -> dict[str, Any]:

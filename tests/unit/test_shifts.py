@@ -6,16 +6,19 @@ import json
 import random
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from conftest import RunTap, only
 from hypothesis import given
 from hypothesis import strategies as st
+from sandboxes import only
 
 from tap_analytics.listing.pagination import LimitOffsetPaginator
 from tap_analytics.sandbox import Reply, Request, Sandbox
+
+if TYPE_CHECKING:
+    from runs import RunTap
 
 HISTORIES = 3_000
 
