@@ -234,7 +234,7 @@ def without_times(run: Run) -> list[dict[str, Any]]:
     return messages
 
 
-def test_faults_within_the_limit_of_retries_change_nothing_but_times(
+def test_faults_within_the_limit_of_retries_change_only_times(
     run_tap: RunTap, case: Case, seed: int
 ) -> None:
     expected, _ = run_without_faults(case, run_tap)
@@ -284,7 +284,7 @@ def complete(case: Case, run_tap: RunTap, failed: Run, expected: Run) -> None:
     assert completed.state == expected.state
 
 
-def test_what_faults_beyond_the_limit_have_left_out_comes_with_the_next_run(
+def test_the_next_run_brings_records_lost_to_faults_beyond_the_limit_of_retries(
     run_tap: RunTap, case: Case, seed: int
 ) -> None:
     expected, asked = run_without_faults(case, run_tap)
@@ -308,7 +308,7 @@ def test_what_faults_beyond_the_limit_have_left_out_comes_with_the_next_run(
     complete(case, run_tap, failed, expected)
 
 
-def test_what_revoked_credentials_have_left_out_comes_with_the_next_run(
+def test_the_next_run_brings_records_lost_to_revoked_credentials(
     run_tap: RunTap, case: Case, seed: int
 ) -> None:
     expected, asked = run_without_faults(case, run_tap)

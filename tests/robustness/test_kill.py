@@ -236,7 +236,7 @@ def served(sandbox: Sandbox, stream: str, timestamps: set[str]) -> list[dict[str
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["plain", "per account"])
-def test_all_arrives_however_often_the_tap_is_killed(
+def test_all_records_arrive_however_often_the_tap_is_killed(
     tmp_path: Path, history: int, *, live: bool
 ) -> None:
     chance = Random(f"{history} {live}")  # noqa: S311
@@ -316,7 +316,9 @@ def loaded(value: Any, kind: str) -> object:  # noqa: ANN401 - whatever DuckDB h
             return value
 
 
-def test_all_arrives_in_a_database_though_the_tap_is_killed(tmp_path: Path, history: int) -> None:
+def test_all_records_arrive_in_a_database_when_the_tap_is_killed(
+    tmp_path: Path, history: int
+) -> None:
     chance = Random(f"{history} target-duckdb")  # noqa: S311
     state = None
     with Sandbox(rows=25, live=history % 2 == 1) as sandbox:

@@ -1,3 +1,5 @@
+"""How a listing is read to its end, whatever its server does with `limit` and `offset`."""
+
 from __future__ import annotations
 
 import io
@@ -90,7 +92,7 @@ def test_every_record_arrives_once_and_in_order_from_any_server_that_pages(
 
 
 @given(servers, limits, st.integers(0, 40))
-def test_what_other_listings_of_the_endpoint_have_shown_costs_no_record(
+def test_the_longest_page_of_another_listing_costs_no_record(
     server: Server, limit: int, rows: int
 ) -> None:
     first = LimitOffsetPaginator(limit)
@@ -150,7 +152,9 @@ def test_a_server_that_does_not_page_is_warned_of(caplog: pytest.LogCaptureFixtu
         (Server(7), 2),
     ],
 )
-def test_no_more_is_asked_than_it_takes_to_be_sure(server: Server, requests_made: int) -> None:
+def test_a_listing_takes_no_more_requests_than_needed_to_find_its_end(
+    server: Server, requests_made: int
+) -> None:
     ids, count = read(server, 10)
     assert len(ids) == server.rows
     assert count == requests_made
@@ -161,7 +165,7 @@ def test_a_short_page_ends_a_listing_once_the_endpoint_has_given_a_longer_one() 
     assert read(Server(7), 10, paginator) == ([str(row) for row in range(7)], 1)
 
 
-def test_as_many_records_added_while_paging_as_a_page_holds_are_no_reason_to_stop() -> None:
+def test_a_page_seen_twice_because_of_added_records_does_not_end_the_listing() -> None:
     rows = [str(row) for row in range(6)]
     answers = [rows[:3], rows[:3], rows[3:], []]
     paginator = LimitOffsetPaginator(3)
@@ -174,7 +178,7 @@ def test_as_many_records_added_while_paging_as_a_page_holds_are_no_reason_to_sto
     assert seen == rows
 
 
-def test_the_total_may_stand_in_the_metadata() -> None:
+def test_a_total_in_the_metadata_ends_the_listing() -> None:
     paginator = LimitOffsetPaginator(2)
     page = response({"data": [{"id": "1"}, {"id": "2"}], "metadata": {"total": 2}})
     assert len(paginator.new_records(page)) == 2

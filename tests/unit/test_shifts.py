@@ -130,11 +130,11 @@ def losses(*, detect_shifts: bool) -> int:
     return lost
 
 
-def test_no_record_is_missed_that_was_there_all_the_time() -> None:
+def test_with_detect_shifts_no_record_is_missed_that_was_there_all_the_time() -> None:
     assert losses(detect_shifts=True) == 0
 
 
-def test_without_the_setting_the_same_histories_lose_records() -> None:
+def test_without_detect_shifts_the_same_histories_lose_records() -> None:
     assert losses(detect_shifts=False) > HISTORIES / 10
 
 
@@ -144,7 +144,7 @@ def test_without_the_setting_the_same_histories_lose_records() -> None:
     st.integers(1, 20),
     st.sampled_from(["nothing", "limit", "total"]),
 )
-def test_a_listing_that_stands_still_is_given_out_once_and_in_order(
+def test_a_listing_that_stands_still_is_read_once_and_in_order(
     rows: int, limit: int, cap: int, declares: str
 ) -> None:
     server = Shifting(random.Random(0), list(range(rows)), cap, declares, change=0)  # noqa: S311
@@ -164,12 +164,14 @@ def test_a_listing_that_stands_still_is_given_out_once_and_in_order(
     assert asked <= rows / max(1, size - 1) + 3
 
 
-def test_more_than_is_remembered_may_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_record_is_missed_when_more_are_deleted_than_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("tap_analytics.listing.pagination.MEMORY", 7)
     assert losses(detect_shifts=True) == 0
 
 
-def test_records_with_the_same_id_all_arrive_where_nothing_has_shifted() -> None:
+def test_records_with_the_same_id_all_arrive_from_a_listing_that_stands_still() -> None:
     paginator = LimitOffsetPaginator(3, detect_shifts=True)
     pages = [["a", "b", "a"], ["a", "c", "b"], ["b", "d"], ["d"], []]
     seen: list[str] = []
@@ -209,7 +211,7 @@ def shifting(sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.mark.parametrize("concurrent", [1, 2, 8, 32])
-def test_the_tap_misses_none_of_a_listing_that_shifts(
+def test_the_tap_misses_no_record_of_a_listing_that_shifts(
     run_tap: RunTap, shifting: Sandbox, concurrent: int
 ) -> None:
     config = only("creator", shifting, max_concurrent_requests=concurrent)
@@ -219,13 +221,17 @@ def test_the_tap_misses_none_of_a_listing_that_shifts(
     assert "The listing has shifted at offset" in run.log
 
 
-def test_the_tap_misses_some_of_it_without_the_setting(run_tap: RunTap, shifting: Sandbox) -> None:
+def test_the_tap_misses_records_of_a_listing_that_shifts_without_detect_shifts(
+    run_tap: RunTap, shifting: Sandbox
+) -> None:
     run = run_tap(only("creator", shifting, max_concurrent_requests=1))
     assert run.status == 0
     assert not {record["id"] for record in shifting.data["users"]} <= set(run.ids("users"))
 
 
-def test_the_requests_overlap_by_one_record(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_with_detect_shifts_requests_overlap_by_one_record(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     sandbox.data["users"] = sandbox.data["users"][:20]
     plain = run_tap(only("creator", sandbox, max_concurrent_requests=1))
     sandbox.requests.clear()
@@ -236,7 +242,7 @@ def test_the_requests_overlap_by_one_record(run_tap: RunTap, sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize("concurrent", [1, 8])
-def test_the_messages_are_the_same_for_listings_that_stand_still(
+def test_detect_shifts_does_not_change_the_messages_of_listings_that_stand_still(
     run_tap: RunTap, concurrent: int
 ) -> None:
     with Sandbox(rows=60, live=True) as sandbox:
@@ -265,7 +271,9 @@ def test_an_endless_listing_that_ignores_offset_is_an_error(
     assert "users: the server ignores `offset`" in run.errors[-1]
 
 
-def test_pages_of_one_record_cannot_overlap(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_detect_shifts_with_a_page_size_of_1_is_a_wrong_setting(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     run = run_tap(only("creator", sandbox, detect_shifts=True, page_size=1))
     assert run.status == 1
     assert run.errors[0] == (
