@@ -1,69 +1,297 @@
-"""Which records of a listing are emitted, and what becomes of the bookmark."""
+"""The base of all streams: which records of a listing are emitted, and what is remembered.
+
+Members of the SDK that are private or final, and why there is no public way:
+
+| member | why | test |
+| --- | --- | --- |
+| `Stream.sync` (final) | writes a dozen log lines and a STATE per account | test_sdk.py |
+| `Stream._generate_record_messages` | leaves out deselected fields | test_sdk.py |
+| `Stream._stream_version` | the version in RECORD messages | test_sdk.py |
+| `RESTStream._LOG_REQUEST_METRICS` | a log line per request | test_sdk.py |
+| `Stream.ABORT_AT_RECORD_COUNT` | the limit of a connection test | test_sdk.py |
+| `helpers._batch.SDKBatchMessage` | the only class of BATCH messages | test_sdk.py |
+| `Tap.sync_all`, `Tap.run_connection_test` (final) | order of STATE messages, failures | test_sdk.py |
+"""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import FatalAPIError
-from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.schema.source import SchemaDirectory, StreamSchema
 from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_analytics import schemas
 from tap_analytics._compat import override
-from tap_analytics.exceptions import InvalidRecordError, RejectedError, UnauthorizedError
+from tap_analytics.exceptions import InvalidRecordError
 from tap_analytics.listing.records import RecordReader
 from tap_analytics.listing.timestamps import canonical, earlier
-from tap_analytics.log.wording import one_line
+from tap_analytics.log.wording import listed, one_line
+from tap_analytics.singer.bookmarks import StreamBookmark, open_bookmarks
 from tap_analytics.singer.client import ApiStream
-from tap_analytics.singer.statistics import Progress
+from tap_analytics.singer.failures import MAX_NAMED, StreamFailures
+from tap_analytics.singer.output import StreamOutput
+from tap_analytics.singer.statistics import SyncProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import requests
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_analytics.http.session import PrefetchingSession
-    from tap_analytics.singer.batches import Batches
+    from tap_analytics.singer.bookmarks import Bookmarks
+    from tap_analytics.singer.connection import Connection
+    from tap_analytics.singer.state import StateMessages
+
+UNSETTLED_STATUSES = frozenset({"IN_PROGRESS", "PARTIAL_SYNCED"})
+"""Statuses of a product whose rows the service is still adding."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all streams of a sync share.
+
+    Attributes:
+        progress: Told which stream is being read.
+        states: Writes STATE messages.
+    """
+
+    progress: SyncProgress
+    states: StateMessages
+
+
+@dataclass
+class Outcome:
+    """How the sync of a stream has gone so far.
+
+    Attributes:
+        is_complete: Whether all of its listings have been read to their ends.
+        is_skipped: Whether some have not been asked for, as the API is given up.
+        is_unsettled: Whether one still changed when its beginning was read for the last time.
+        is_empty: Whether the last listing has no records.
+        has_warned: Whether there has been a warning of records without timestamp.
+        met: The ids of the records whose children have been synced.
+    """
+
+    is_complete: bool = False
+    is_skipped: bool = False
+    is_unsettled: bool = False
+    is_empty: bool = True
+    has_warned: bool = False
+    met: set[str] = field(default_factory=set)
 
 
 class AnalyticsStream(ApiStream, ABC):
     """A stream: a listing, of which what has changed is emitted.
 
     Attributes:
-        progress: Told when the stream is being read.
+        failures: What could not be read in this sync.
     """
 
     primary_keys = ("id",)
     replication_key = "updated_at"
     schema = StreamSchema(SchemaDirectory(files(schemas)))
 
-    # What comes out of a JSON decoder needs no conforming, and the SDK's would drop fields that
-    # the schema doesn't list.
+    product: str | None = None
+    """The product of an account that the stream belongs to, where it is listed per account."""
+
+    # A JSON decoder gives types that conform. The SDK would drop fields that no schema lists.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
-        """Create the stream, see `ApiStream`."""
-        super().__init__(tap, session)
-        self.progress = Progress()
-        self._reader = RecordReader(self.schema, self.logger.warning)
-        self._is_whole = False
-        self._latest: str | None = None
+    def __init__(self, tap: Tap, connection: Connection) -> None:
+        """Create the stream.
+
+        Args:
+            tap: The tap that it belongs to.
+            connection: The API that lists it.
+        """
+        super().__init__(tap, connection)
+        self.failures = StreamFailures()
+        self.full_table_version = tap.initialized_at // 1000
+        self.output = StreamOutput(self, tap.write_message)
+        self._run: Run | None = None
+        self._bookmarks: Bookmarks = StreamBookmark({}, "updated_at")
+        self._records = RecordReader(self.schema, self.logger.warning)
         self._received_at: datetime | None = None
-        self._has_written_schema = False
-        self._has_warned_of_missing_bookmark = False
-        self._failures: list[Exception] = []
-        self._version: int | None = None
-        self._batches: Batches | None = None
+        self._outcome = Outcome()
+        # Listings that are read, but have records in a batch that is not written yet.
+        self._unwritten: list[tuple[str | None, bool, bool]] = []
+
+    # The sync
+
+    def prepare(self, run: Run, state: dict[str, Any]) -> None:
+        """Prepare to sync.
+
+        Args:
+            run: What all streams of the sync share.
+            state: The state of the stream.
+        """
+        self._run = run
+        is_by_account = self.parent_stream_type is not None
+        self._bookmarks, problem = open_bookmarks(
+            state, self.replication_key or "updated_at", is_by_account=is_by_account
+        )
+        if problem:
+            self.log("%s: %s", self.name, problem, level=logging.WARNING)
+        if self.has_selected_descendents and isinstance(self.stream_maps[0], RemoveRecordTransform):
+            names = listed(child.name for child in self.child_streams if child.selected)
+            self.log(
+                "The stream map drops `%s`, and with it all records of %s, which are listed for "
+                "each of its records",
+                self.name,
+                names,
+                level=logging.WARNING,
+            )
+
+    @override  # type: ignore[misc] # final for type checkers only
+    def sync(self, context: Context | None = None) -> None:
+        """Sync the stream with its children. What can't be read is in `failures`.
+
+        Args:
+            context: The stream's context.
+        """
+        self.sync_listing(context, {})
+
+    def sync_listing(self, context: Context | None, parent_record: Record) -> None:
+        """Sync one listing of the stream.
+
+        Args:
+            context: The stream's context: the account, where there is a listing for each.
+            parent_record: The record of the parent that the context is from.
+        """
+        if self.connection.failures.reason is not None:
+            self._skip()
+            return
+        self.context = MappingProxyType(dict(context)) if context else None
+        with self._run.progress.reading(self.statistics) if self._run else nullcontext():
+            try:
+                self._write_listing(context, parent_record)
+            except OSError:
+                # The output or the storage can't be written to. Nothing else can be, either.
+                raise
+            except Exception as error:  # noqa: BLE001 - everything else can still be read
+                self._fail(error)
+
+    def _write_listing(self, context: Context | None, parent_record: Record) -> None:
+        output, is_selected = self.output, self.selected
+        if is_selected:
+            output.begin()
+            self._stream_version = output.version
+        self._outcome.is_empty = True
+        for record in self.get_records(context):
+            if is_selected and output.record(record):
+                self._confirm_written()
+        if self.ABORT_AT_RECORD_COUNT is not None:
+            return
+        self.connection.failures.listing_read()
+        if self._paginator.is_unsettled:
+            self._outcome.is_unsettled = True
+            self.log(
+                "%s still changed when its beginning was read for the sixth time; the next sync "
+                "reads the rest",
+                self.line("the listing"),
+                level=logging.WARNING,
+            )
+        if not self.parent_stream_type:
+            self._outcome.is_complete = True
+        is_settled = self._is_settled(parent_record)
+        self._unwritten.append((_account_of(context), is_settled, self._outcome.is_empty))
+        self._confirm_written()
+
+    def finish(self, parent: AnalyticsStream | None = None) -> None:
+        """Write what is left to write, and move the bookmarks.
+
+        Args:
+            parent: The parent stream, which has been read as far as it can be.
+
+        Raises:
+            StorageError: If the last batch can't be written.
+        """
+        self.output.end()
+        self._confirm_written()
+        if parent:
+            self._finish_accounts(parent)
+        for child in self.selected_children:
+            child.finish(self)
+        if self.is_standing:
+            self.output.activate_version()
+        self.save_bookmarks()
+        if not parent and self._run:
+            self._run.states.write()
+
+    def _finish_accounts(self, parent: AnalyticsStream) -> None:
+        self._outcome.is_complete = (
+            parent.is_complete and not self.failures and not self._outcome.is_skipped
+        )
+        self._outcome.is_unsettled |= not parent.is_standing
+        if parent.is_complete:
+            self._bookmarks.keep_only(parent.met)
+        elif self.connection.failures.reason is not None:
+            self._skip()
+        elif not self.failures:
+            self.failures.add(f"{self.name}: incomplete, as it is read for each of `{parent.name}`")
+
+    def save_bookmarks(self) -> None:
+        """Move the bookmarks of what has been read to its end and written."""
+        if self.replication_method != REPLICATION_FULL_TABLE:
+            self._bookmarks.save(self.connection.latest_bookmark)
+
+    def _confirm_written(self) -> None:
+        if not self.output.is_written:
+            return
+        for account, is_settled, is_empty in self._unwritten:
+            self._bookmarks.complete(account, is_settled=is_settled, is_empty=is_empty)
+        self._unwritten.clear()
+        if self._run and self._run.states.is_due:
+            self.save_bookmarks()
+            self._run.states.write()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the stream has been read."""
+        return self._outcome.is_complete
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether all of the stream has been read, and it had stopped changing."""
+        return self._outcome.is_complete and not self._outcome.is_unsettled
+
+    # Failures
+
+    def _fail(self, error: Exception) -> None:
+        line = str(error)
+        if not isinstance(error, FatalAPIError):
+            is_ours = isinstance(error, InvalidRecordError)
+            line = self.line(line if is_ours else f"{type(error).__name__}: {one_line(line)}")
+        failures = self.connection.failures
+        failures.listing_failed(error)
+        if failures.reason is not None:
+            self._skip()
+            self.log("%s; nothing more is asked of this API", line, level=logging.WARNING)
+        else:
+            self.failures.add(line)
+            if self.failures.count <= MAX_NAMED:
+                self.log("%s; everything else goes on", line, level=logging.WARNING)
+        self.logger.debug("This is where it happened", exc_info=error)
+
+    def _skip(self) -> None:
+        self._outcome.is_skipped = True
+        self.connection.failures.stream_unread(self.name)
+
+    # Records
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
@@ -71,151 +299,132 @@ class AnalyticsStream(ApiStream, ABC):
         return super().parse_response(response)
 
     @property
-    def failure(self) -> str | None:
-        """Why not all of the stream could be read, if so, in one line."""
-        if not self._failures:
-            return None
-        first, *others = self._failures
-        more = f" (and {len(others)} more of its listings)" if others else ""
-        return f"{self._line_of(first)}{more}"
-
-    @property
-    def is_unauthorized(self) -> bool:
-        """Whether it failed because the API does not accept the credentials."""
-        return any(isinstance(error, UnauthorizedError) for error in self._failures)
-
-    @property
-    def has_given_up(self) -> bool:
-        """Whether nothing more is read. An account may be refused while others are not."""
-        return not all(isinstance(error, RejectedError) for error in self._failures)
-
-    @override  # type: ignore[misc] # final for type checkers only
-    def sync(self, context: Context | None = None) -> None:
-        """Sync the stream, or one listing of it. If that fails, `failure` says why.
-
-        Args:
-            context: The stream's context.
-        """
-        with self.progress.on(self):
-            if self._session.has_refused and not self.has_given_up:
-                self._failures.append(UnauthorizedError(self._line("the credentials are refused")))
-            if self.has_given_up:
-                return
-            try:
-                super().sync(context)
-            except OSError:
-                # What was to be written can't be.
-                raise
-            except Exception as error:  # noqa: BLE001 - for instance, a stream map's expression
-                self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        self._failures.append(error)
-        self.log("%s; other streams go on", self._line_of(error), level=logging.WARNING)
-        self.logger.debug("This is where it happened", exc_info=error)
-
-    def _line_of(self, error: Exception) -> str:
-        if isinstance(error, FatalAPIError):
-            return str(error)
-        return self._line(f"{type(error).__name__}: {one_line(str(error))}")
+    @override
+    def needs_rereads(self) -> bool:
+        return self.has_selected_descendents or self.replication_method == REPLICATION_FULL_TABLE
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Read the records that are due.
+        """Read the records that are due, and sync the children of all.
 
         Args:
-            context: The stream's context, as for `request_records`.
+            context: The stream's context.
 
         Yields:
-            Records with their timestamps in canonical form. In incremental replication, those
-            from before the bookmark are left out: the APIs have no filter for `updated_at`. If
-            the listing can't be read to its end, the bookmark stays, and `failure` says why.
+            Records with their timestamps in canonical form. In incremental replication those from
+            before the bookmark are left out, as the APIs have no filter for `updated_at`.
+
+        Raises:
+            FatalAPIError: If the listing can't be read to its end.
+            InvalidRecordError: If a record is no object or has no `id`.
         """
-        since = self._starting_value(context)
+        since = self._since(_account_of(context))
         has_children = self.has_selected_descendents
-        self._is_whole = all(self.mask.values())
-        self._latest = None
-        failures = len(self._failures)
-        # In a connection test. The SDK would look at one more and call that an error.
+        # In a connection test.
         limit = self.ABORT_AT_RECORD_COUNT
-        for record in islice(self._read(context), limit):
+        for position, item in enumerate(islice(self.request_records(context), limit)):
+            self._outcome.is_empty = False
+            record = self._records.read(item, position)
             updated_at = record.get(self.replication_key) if self.replication_key else None
-            if since is not None and updated_at is not None and updated_at < since:
-                if has_children:
-                    # Children of an unchanged record may have changed themselves.
-                    self._process_record(record, child_context=context)
-                continue
-            yield record
-        if len(self._failures) == failures and limit is None:
-            self._advance_bookmark(context)
+            if updated_at is None:
+                self._warn_of_missing_timestamp(record)
+            else:
+                self._bookmarks.meet(updated_at)
+            if has_children:
+                self._sync_children_of(record, context)
+            if since is None or updated_at is None or updated_at >= since:
+                yield record
 
-    def _read(self, context: Context | None) -> Iterator[Record]:
-        try:
-            for position, item in enumerate(self.request_records(context)):
-                yield self._reader.read(item, position)
-        except InvalidRecordError as error:
-            self._fail(FatalAPIError(self._line(str(error))))
-        except Exception as error:  # noqa: BLE001 - the other streams can still be read
-            self._fail(error)
-
-    def _starting_value(self, context: Context | None) -> str | None:
-        value = canonical(self.get_starting_replication_key_value(context))
-        if value is None:
-            return None
-        value = earlier(value, self.config["lookback_window"])
-        start_date = self.config.get("start_date")
-        return max(value, start_date) if start_date else value
-
-    @override
-    def generate_child_contexts(
-        self, record: Record, context: Context | None
-    ) -> Iterable[Context | None]:
-        """Make the contexts of children, where there are any.
+    def record_messages(self, record: Record) -> Iterable[RecordMessage]:
+        """Make the messages for a record.
 
         Args:
             record: A record.
-            context: The stream's context.
 
         Returns:
-            A context for each child stream, if the stream has children.
+            A message for each stream map that does not drop it.
         """
-        return super().generate_child_contexts(record, context) if self.child_streams else ()
+        if not all(self.mask.values()):
+            return self._generate_record_messages(record)
+        version, received_at = self.output.version, self._received_at
+        return [
+            RecordMessage(stream_map.stream_alias, mapped, version, received_at)
+            for stream_map in self.stream_maps
+            if (mapped := stream_map.transform(record)) is not None
+        ]
 
+    def _since(self, account: str | None) -> str | None:
+        if self.replication_method == REPLICATION_FULL_TABLE:
+            return None
+        start_date = canonical(self.config.get("start_date"))
+        bookmark = self._bookmarks.start(account)
+        if bookmark is None:
+            return start_date
+        since = earlier(bookmark, self.config["lookback_window"])
+        return max(since, start_date) if start_date else since
+
+    def _warn_of_missing_timestamp(self, record: Record) -> None:
+        if self.replication_key and not self._outcome.has_warned:
+            self._outcome.has_warned = True
+            self.log(
+                "Records without `%s` are extracted in every sync and never move the bookmark; "
+                "the first one is %s",
+                self.replication_key,
+                one_line(record["id"], 100),
+                level=logging.WARNING,
+            )
+
+    # Children
+
+    @property
+    def met(self) -> Collection[str]:
+        """The ids of all records whose children have been synced."""
+        return self._outcome.met
+
+    @property
+    def selected_children(self) -> Sequence[AnalyticsStream]:
+        """The child streams that are synced."""
+        return [
+            child
+            for child in self.child_streams
+            if isinstance(child, AnalyticsStream)
+            and (child.selected or child.has_selected_descendents)
+        ]
+
+    @property
     @override
-    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        """Move the bookmarks of the stream and its children, of those that are complete.
+    def children_to_hint(self) -> Sequence[AnalyticsStream]:
+        # A stream map may drop the record. It can't be evaluated on another thread.
+        if not isinstance(self.stream_maps[0], SameRecordTransform):
+            return ()
+        return self.selected_children
+
+    def _sync_children_of(self, record: Record, context: Context | None) -> None:
+        if record["id"] in self._outcome.met:
+            # It has changed since, and moved to the front of the listing.
+            return
+        self._outcome.met.add(record["id"])
+        if self.stream_maps[0].get_filter_result(record):
+            child_context = self.get_child_context(record, context)
+            for child in self.selected_children:
+                child.sync_listing(child_context, record)
+
+    def _is_settled(self, parent_record: Record) -> bool:
+        """Return whether the service is not about to add rows with older timestamps.
 
         Args:
-            state: As for the SDK's `Stream`.
-
-        Raises:
-            StorageError: If the last of its records can't be written in a batch.
+            parent_record: The account, as it was listed before its content was read.
         """
-        if self._batches:
-            with self.get_batch_counter() as counter:
-                for stream, url in self._batches.write_rest():
-                    self._announce(self._batches, stream, url)
-                counter.increment(self._batches.count)
-        if self._failures:
-            for child in self.child_streams:
-                if isinstance(child, AnalyticsStream) and child.selected:
-                    child.miss_parent(self)
-            # What some listings of the stream have shown does not hold for all of it.
-            self.stream_state.pop("progress_markers", None)
-        elif self._version is not None:
-            super()._write_activate_version_message(self._version)
-        super().finalize_state_progress_markers(state)
-
-    def miss_parent(self, parent: AnalyticsStream) -> None:
-        """Take note that the stream is incomplete, as there may be more contexts.
-
-        Args:
-            parent: The stream that could not be read to its end.
-        """
-        if not self._failures:
-            kind = UnauthorizedError if parent.is_unauthorized else FatalAPIError
-            message = f"{self.name}: incomplete, as it is read for each of `{parent.name}`"
-            self._failures.append(kind(message))
+        data = parent_record.get("data")
+        product = data.get(self.product) if isinstance(data, dict) and self.product else None
+        if not isinstance(product, dict):
+            return True
+        try:
+            last_sync_at = canonical(product.get("last_sync_at"))
+        except ValueError:
+            return False
+        is_recent = (last_sync_at or "") > (self.connection.latest_bookmark or "")
+        return product.get("status") not in UNSETTLED_STATUSES and not is_recent
 
     # Batches
 
@@ -224,91 +433,7 @@ class AnalyticsStream(ApiStream, ABC):
         # A connection test leaves no files behind.
         return super().get_batch_config(config) if self.ABORT_AT_RECORD_COUNT is None else None
 
-    @override
-    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
-        # The SDK's knows neither stream maps nor deselected fields: what they leave out or make
-        # unreadable is in its files. And it begins a new file for each context.
-        if self._batches is None:
-            from tap_analytics.singer.batches import Batches  # noqa: PLC0415 - few need it
 
-            schemas = {
-                stream_map.stream_alias: stream_map.transformed_schema
-                for stream_map in self.stream_maps
-            }
-            self._batches = Batches(self.tap_name, batch_config, schemas)
-        for record in self._sync_records(context, write_messages=False):
-            for message in self._generate_record_messages(record):
-                url = self._batches.add(message.stream, message.record)
-                if url:
-                    self._announce(self._batches, message.stream, url)
-
-    def _announce(self, batches: Batches, stream: str, url: str) -> None:
-        message = SDKBatchMessage(stream, batches.encoding, [url], self._stream_version)
-        self._tap.write_message(message)
-        self.state_manager.is_flushed = False
-        self._write_state_message()
-
-    @override
-    def _finalize_state(self, state: dict[str, Any] | None = None) -> None:
-        # The SDK's moves the bookmark when the last record has been read, which may be before it
-        # is written in a batch. It moves when the stream is complete, see above.
-        if self._batches is None:
-            super()._finalize_state(state)
-
-    # State and messages, where the SDK has no public way to say it
-
-    def _advance_bookmark(self, context: Context | None) -> None:
-        if self.replication_key and self._latest is not None:
-            # Where there are none yet, the SDK warns that the stream is not sorted.
-            self.get_context_state(context).setdefault("progress_markers", {})
-            super()._increment_stream_state({self.replication_key: self._latest}, context=context)
-
-    @override
-    def _increment_stream_state(
-        self, latest_record: Record, *, context: Context | None = None
-    ) -> None:
-        # Once per listing instead of once per record, in `get_records`. Besides, the SDK's raises
-        # for an absent replication key and warns of every null.
-        value = latest_record.get(self.replication_key) if self.replication_key else None
-        if value is not None:
-            self._latest = value if self._latest is None else max(value, self._latest)
-        elif self.replication_key and not self._has_warned_of_missing_bookmark:
-            self._has_warned_of_missing_bookmark = True
-            self.log(
-                "Records without `%s` are extracted in every sync and never move the bookmark; "
-                "the first one is %s",
-                self.replication_key,
-                one_line(latest_record["id"], 100),
-                level=logging.WARNING,
-            )
-
-    @override
-    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        # The SDK's walks through each record, also where nothing is deselected, and reads the
-        # clock for each.
-        if not self._is_whole:
-            for message in super()._generate_record_messages(record):
-                self.tally.records += 1
-                yield message
-            return
-        for stream_map in self.stream_maps:
-            mapped = stream_map.transform(record)
-            if mapped is not None:
-                self.tally.records += 1
-                yield RecordMessage(
-                    stream_map.stream_alias, mapped, self._stream_version, self._received_at
-                )
-
-    @override
-    def _write_activate_version_message(self, full_table_version: int) -> None:
-        # The SDK's is written before the records: were the stream then cut short, targets would
-        # have deleted what is still to come.
-        self._version = full_table_version
-
-    @override
-    def _write_schema_message(self) -> None:
-        # The SDK's writes one for each context, and loaders take a new SCHEMA as a reason to
-        # flush what they hold.
-        if not self._has_written_schema:
-            self._has_written_schema = True
-            super()._write_schema_message()
+def _account_of(context: Context | None) -> str | None:
+    """Return the account that a context names."""
+    return str(next(iter(context.values()))) if context else None

@@ -1,0 +1,100 @@
+"""What could not be read: lines and counts, never exceptions with their tracebacks."""
+
+from __future__ import annotations
+
+from tap_analytics.exceptions import UnauthorizedError, UnavailableError, UnreachableError
+from tap_analytics.log.wording import listed
+
+MAX_IN_A_ROW = 3
+"""How many listings in a row may use up their retries before an API is given up."""
+
+MAX_NAMED = 10
+"""How many failed accounts of a stream are named."""
+
+
+class ApiFailures:
+    """Decides when an API is given up.
+
+    Attributes:
+        reason: Why it is given up, in one line, or None.
+    """
+
+    def __init__(self) -> None:
+        """Start with an API that is fine."""
+        self.reason: str | None = None
+        self._in_a_row = 0
+        self._unread: dict[str, None] = {}
+
+    def listing_read(self) -> None:
+        """Take note of a listing that was read to its end."""
+        self._in_a_row = 0
+
+    def listing_failed(self, error: Exception) -> None:
+        """Take note of a listing that can't be read.
+
+        Args:
+            error: Why. Its text is the line that is shown if the API is given up.
+        """
+        self._in_a_row = self._in_a_row + 1 if isinstance(error, UnavailableError) else 0
+        is_hopeless = isinstance(error, UnauthorizedError | UnreachableError)
+        if self.reason is None and (is_hopeless or self._in_a_row >= MAX_IN_A_ROW):
+            self.reason = str(error)
+            if not is_hopeless:
+                self.reason += f"; {MAX_IN_A_ROW} listings in a row have failed"
+
+    def stream_unread(self, stream: str) -> None:
+        """Take note of a stream that is not, or not wholly, read as the API is given up.
+
+        Args:
+            stream: The name of the stream.
+        """
+        self._unread[stream] = None
+
+    @property
+    def line(self) -> str | None:
+        """One line about an API that is given up, which names the streams that are incomplete."""
+        if self.reason is None:
+            return None
+        first = self.reason.split(":", 1)[0].split(" ", 1)[0]
+        others = [stream for stream in self._unread if stream != first]
+        return f"{self.reason}; also not read: {listed(others)}" if others else self.reason
+
+
+class StreamFailures:
+    """What could not be read of one stream."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._lines: list[str] = []
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        """Return whether something could not be read."""
+        return self._count > 0
+
+    @property
+    def count(self) -> int:
+        """How many listings could not be read."""
+        return self._count
+
+    def add(self, line: str) -> None:
+        """Take note of a listing that could not be read.
+
+        Args:
+            line: Which one it is and why, in one line.
+        """
+        self._count += 1
+        if len(self._lines) < MAX_NAMED:
+            self._lines.append(line)
+
+    def lines(self, stream: str) -> list[str]:
+        """Return what there is to say at the end.
+
+        Args:
+            stream: The name of the stream.
+
+        Returns:
+            A line for each of the first failures, and one that counts the others.
+        """
+        more = self._count - len(self._lines)
+        return [*self._lines, *([f"{stream}: and {more:,} more listings failed"] if more else [])]
