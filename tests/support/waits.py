@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-DEADLINE = 60.0
+DEADLINE = 30.0
 """Seconds after which a test stops waiting for what should have happened."""
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from array import array
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
 from termios import FIONREAD
@@ -275,12 +276,18 @@ def test_a_version_that_is_incomplete_is_not_activated(run_tap: RunTap, live: Sa
 # Targets and signals
 
 
-def start(sandbox: Sandbox, folder: Path, **settings: object) -> subprocess.Popen[bytes]:
+@contextmanager
+def start(sandbox: Sandbox, folder: Path, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the tap. It ends with the context, so that no test waits for it for ever."""
     config = folder / "config.json"
     config.write_text(json.dumps(impatient(sandbox, **settings)))
-    return subprocess.Popen(
-        [SCRIPT, "--config", config], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    command = [SCRIPT, "--config", config]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def large(count: int, size: int) -> list[dict[str, Any]]:
