@@ -193,7 +193,7 @@ class TapAnalytics(Tap):
     def _find_failures(self) -> Iterator[str]:
         for stream in self.streams.values():
             if isinstance(stream, AnalyticsStream):
-                yield from stream.failures.lines(stream.name)
+                yield from stream.failures.lines
         for connection in self.connections:
             if line := connection.failures.line:
                 yield line

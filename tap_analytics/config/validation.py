@@ -94,6 +94,7 @@ def find_warnings(
     Args:
         config: The settings, without errors.
         schema: Their JSON schema.
+        apis: The APIs and the settings that each needs.
 
     Yields:
         A line for each.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tap_analytics.http.retries import is_passing
@@ -22,12 +21,7 @@ if TYPE_CHECKING:
 
 
 class Prefetcher:
-    """The threads that send hinted requests ahead of need, as long as it is open.
-
-    Attributes:
-        is_held: True from a 401 until the next success. Wrong credentials are not tried again
-            before the reader has come to that 401.
-    """
+    """The threads that send hinted requests ahead of need, as long as it is open."""
 
     def __init__(
         self,
@@ -44,7 +38,6 @@ class Prefetcher:
             exchange: Sends a request.
             max_threads: The most threads.
         """
-        self.is_held = False
         self._queue = queue
         self._traffic = traffic
         self._exchange = exchange
@@ -99,6 +92,13 @@ class Prefetcher:
             self.wake()
             return outcome
 
+    def release(self) -> None:
+        """Go on after a 401, as the reader has been given a success."""
+        if self._traffic.is_held:
+            with self._traffic.lock:
+                self._traffic.is_held = False
+                self.wake()
+
     def wake(self) -> None:
         """Let one thread look for something to send. The lock is held."""
         if not self._is_open or not self._queue.has_next:
@@ -131,7 +131,7 @@ class Prefetcher:
     def _next(self) -> Prefetch | None:
         with self._traffic.lock:
             while self._is_open:
-                is_turn = not self._traffic.is_reader_waiting and not self.is_held
+                is_turn = not self._traffic.is_reader_waiting and not self._traffic.is_held
                 delay = None
                 if is_turn and self._queue.has_next:
                     delay = self._traffic.throttle.delay()
@@ -164,6 +164,4 @@ class Prefetcher:
         if is_passing(outcome):
             # If nobody waits for it yet, it costs none of the retries.
             self._queue.drop(prefetch)
-        if getattr(outcome, "status_code", None) == HTTPStatus.UNAUTHORIZED:
-            self.is_held = True
         self.wake()

@@ -77,6 +77,9 @@ class PrefetchingSession(requests.Session):
             partial(self._exchange, timeout=timeout),
             max_concurrent,
         )
+        # What the reader has been given decides, not what has come: the order in which responses
+        # come depends on how many are asked for at a time.
+        self._has_succeeded = False
         self._unauthorized: requests.Response | None = None
         self._sent_ahead: WeakSet[requests.Response] = WeakSet()
 
@@ -172,9 +175,15 @@ class PrefetchingSession(requests.Session):
             self._sent_ahead.add(response)
         else:
             response = self._send_now(request, **kwargs)
+        if response.status_code == HTTPStatus.UNAUTHORIZED and self._has_succeeded:
+            # A gateway may have lost the credentials on the way.
+            response = self._send_now(request, **kwargs)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             self._unauthorized = response
             self._prefetcher.close()
+        elif response.ok:
+            self._has_succeeded = True
+            self._prefetcher.release()
         return response
 
     def _send_now(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 import requests
@@ -42,6 +43,8 @@ class Traffic:
         throttle: How fast requests may be sent.
         first_answer_at: When the first answer was made.
         is_reader_waiting: True if the reader waits for its turn. It comes first.
+        is_held: True from a 401 until the reader is given a success. Nothing is sent ahead
+            meanwhile, so that wrong credentials are not tried over and over.
     """
 
     def __init__(self, throttle: Throttle, observer: RequestObserver | None) -> None:
@@ -55,6 +58,7 @@ class Traffic:
         self.throttle = throttle
         self.first_answer_at: datetime | None = None
         self.is_reader_waiting = False
+        self.is_held = False
         self._has_changed = threading.Condition(self.lock)
         self._observer = observer
 
@@ -106,6 +110,7 @@ class Traffic:
     def _receive(self, url: str, response: requests.Response) -> None:
         if self.first_answer_at is None:
             self.first_answer_at = answered_at([*response.history, response][0])
+        self.is_held = self.is_held or response.status_code == HTTPStatus.UNAUTHORIZED
         if self._observer:
             self._observer.answer_received(url, response)
 

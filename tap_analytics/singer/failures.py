@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tap_analytics.exceptions import UnauthorizedError, UnavailableError, UnreachableError
 from tap_analytics.log.wording import listed
+
+if TYPE_CHECKING:
+    import logging
 
 MAX_IN_A_ROW = 3
 """How many listings in a row may use up their retries before an API is given up."""
@@ -61,40 +66,66 @@ class ApiFailures:
 
 
 class StreamFailures:
-    """What could not be read of one stream."""
+    """What could not be read of one stream.
 
-    def __init__(self) -> None:
-        """Start with nothing."""
+    Attributes:
+        is_cut_short: Whether listings have not been asked for, as the API is given up.
+    """
+
+    def __init__(self, stream: str, api: ApiFailures, logger: logging.Logger) -> None:
+        """Start with nothing.
+
+        Args:
+            stream: The name of the stream.
+            api: What could not be read of its API.
+            logger: The log of the stream.
+        """
+        self.is_cut_short = False
+        self._stream = stream
+        self._api = api
+        self._logger = logger
         self._lines: list[str] = []
         self._count = 0
 
     def __bool__(self) -> bool:
         """Return whether something could not be read."""
-        return self._count > 0
+        return self._count > 0 or self.is_cut_short
 
-    @property
-    def count(self) -> int:
-        """How many listings could not be read."""
-        return self._count
-
-    def add(self, line: str) -> None:
+    def add(self, error: Exception, line: str) -> None:
         """Take note of a listing that could not be read.
 
         Args:
-            line: Which one it is and why, in one line.
+            error: Why.
+            line: Which listing it is and why, in one line.
+        """
+        self._api.listing_failed(error)
+        if self._api.reason is not None:
+            self.cut_short()
+            self._logger.warning("%s; nothing more is asked of this API", line)
+        else:
+            self.add_line(line)
+            if self._count <= MAX_NAMED:
+                self._logger.warning("%s; everything else goes on", line)
+        self._logger.debug("This is where it happened", exc_info=error)
+
+    def add_line(self, line: str) -> None:
+        """Add a line to show at the end.
+
+        Args:
+            line: What could not be read, and why.
         """
         self._count += 1
         if len(self._lines) < MAX_NAMED:
             self._lines.append(line)
 
-    def lines(self, stream: str) -> list[str]:
-        """Return what there is to say at the end.
+    def cut_short(self) -> None:
+        """Take note that the rest is not asked for, as the API is given up."""
+        self.is_cut_short = True
+        self._api.stream_unread(self._stream)
 
-        Args:
-            stream: The name of the stream.
-
-        Returns:
-            A line for each of the first failures, and one that counts the others.
-        """
+    @property
+    def lines(self) -> list[str]:
+        """A line for each of the first failures, and one that counts the others."""
         more = self._count - len(self._lines)
-        return [*self._lines, *([f"{stream}: and {more:,} more listings failed"] if more else [])]
+        rest = [f"{self._stream}: and {more:,} more of its listings"] if more else []
+        return [*self._lines, *rest]

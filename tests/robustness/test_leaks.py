@@ -25,6 +25,7 @@ import pytest
 import trustme
 from conftest import (
     CREATOR_STREAMS,
+    STREAMS,
     Run,
     RunTap,
     WatchedPipe,
@@ -331,31 +332,148 @@ def test_an_error_that_nobody_has_foreseen_is_told_without_credentials(
     assert "\x1b" not in run.log
 
 
-@pytest.mark.parametrize("place", ["body", "no header", "no chunk"])
-def test_nor_in_a_log_that_is_json(tmp_path: Path, place: str) -> None:
-    logging_config = {
+# Logging configurations of the user's own
+
+# Shows whatever a formatter could show.
+SHOW_ALL = """
+import json
+import logging
+import traceback
+
+
+class Formatter(logging.Formatter):
+    def format(self, record):
+        error = traceback.format_exception(*record.exc_info) if record.exc_info else []
+        inner = vars(record.exc_info[1]) if record.exc_info else {}
+        return json.dumps([vars(record), record.getMessage(), error, inner], default=repr)
+"""
+
+FORMATTERS: dict[str, dict[str, str]] = {
+    "plain": {"format": "%(name)s %(message)s"},
+    "json": {"()": "singer_sdk.logging.StructuredFormatter"},
+    "all": {"()": "show_all.Formatter"},
+}
+LOGGERS = ("root", "tap-analytics", "tap-analytics.users")
+
+
+def logging_config(folder: Path, level: str) -> dict[str, Any]:
+    """A handler with each formatter on each logger, and one to standard error."""
+    handlers = {
+        f"{logger}-{formatter}": {
+            "class": "logging.FileHandler",
+            "filename": str(folder / f"{logger}-{formatter}.log"),
+            "formatter": formatter,
+        }
+        for logger in LOGGERS
+        for formatter in FORMATTERS
+    }
+    loggers = {
+        logger: {
+            "level": level,
+            "handlers": [f"{logger}-{formatter}" for formatter in FORMATTERS],
+        }
+        for logger in LOGGERS
+    }
+    root = loggers.pop("root")
+    root["handlers"] = [*root["handlers"], "stderr"]
+    handlers["stderr"] = {"class": "logging.StreamHandler"}
+    return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "singer_sdk.logging.StructuredFormatter"}},
-        "handlers": {"log": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "root": {"level": "DEBUG", "handlers": ["log"]},
+        "formatters": FORMATTERS,
+        "handlers": handlers,
+        "loggers": loggers,
+        "root": root,
     }
-    (tmp_path / "logging.yml").write_text(json.dumps(logging_config))
-    environment = {**os.environ, "SINGER_SDK_LOG_CONFIG": str(tmp_path / "logging.yml")}
-    with raw_server(serve(PLACES[place](f"text {FORGED_LINE} {SECRET}"))) as url:
-        config = {"client_id": USER, "client_secret": SECRET, "creator_api_url": url}
-        (tmp_path / "config.json").write_text(json.dumps({**config, "max_retries": 0}))
-        script = str(Path(sys.executable).with_name("tap-analytics"))
-        command = [script, "--config", "config.json"]
+
+
+API_KEY, PROXY_KEY = "zq/7xw+vK<9 jZ", "qX~8:wzJ k%0vQ"
+ECHO = f"{SECRET} {API_KEY} {PROXY_KEY} " + " ".join(
+    b64encode(login.encode()).decode()
+    for login in (f"{USER}:{SECRET}", f"{USER}:{API_KEY}", f"{USER}:{PROXY_KEY}")
+)
+
+ECHOES: dict[str, bytes] = {
+    "/accounts/1/launchpads": PLACES["body"](ECHO),
+    "/accounts/1/flows": PLACES["message"](ECHO),
+    "/accounts/1/banners": PLACES["reason"](ECHO),
+    "/accounts/1/checklists": PLACES["Location"](quote(ECHO, safe="")),
+    "/accounts/1/pins": PLACES["no id"](ECHO),
+    "/accounts/1/tags": PLACES["no timestamp"](ECHO),
+    "/accounts/1/segments": PLACES["no chunk"](ECHO),
+    "/v1/work-platforms": PLACES["Location elsewhere"](quote(ECHO, safe="")),
+    "/v1/users": listing({"id": ECHO, ECHO: 1}, {"id": [ECHO]}),
+    "/v1/accounts": PLACES["no timestamp"](ECHO),
+    "/v1/profiles": PLACES["no header"](ECHO),
+    "/v1/social/contents": PLACES["Retry-After"](ECHO),
+    "/v1/social/income/transactions": PLACES["HTML with 200"](ECHO),
+}
+
+
+def echo_all(head: bytes) -> Iterator[bytes]:
+    """Answer the first page of each listing, as the proxy, with the secrets in it."""
+    url = urlsplit(head.split()[1].decode())
+    is_first = "offset=" not in url.query or "offset=0" in url.query
+    yield ECHOES.get(url.path, answer("410 Gone")) if is_first else answer("200 OK", b"[]")
+
+
+def run_with_logging_config(folder: Path, level: str) -> dict[str, str]:
+    """The logs of a run against a server that echoes all secrets, by their name."""
+    (folder / "show_all.py").write_text(SHOW_ALL)
+    (folder / "logging.yml").write_text(json.dumps(logging_config(folder, level)))
+    with raw_server(echo_all) as url:
+        config = {
+            "client_id": USER,
+            "client_secret": SECRET,
+            "creator_api_url": "http://creator.example",
+            "username": USER,
+            "password": API_KEY,
+            "account_id": "1",
+            "experience_api_url": "http://experience.example",
+            "max_retries": 0,
+            "backoff_factor": 0,
+        }
+        (folder / "config.json").write_text(json.dumps(config))
+        environment = {
+            **os.environ,
+            "SINGER_SDK_LOG_CONFIG": str(folder / "logging.yml"),
+            "HTTP_PROXY": url.replace("//", f"//{USER}:{quote(PROXY_KEY, safe='')}@"),
+            "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}{os.pathsep}{folder}",
+        }
+        command = [sys.executable, "-m", "tap_analytics", "--config", "config.json"]
         done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, check=False
+            command, env=environment, cwd=folder, capture_output=True, check=False
         )
-    assert done.returncode == 1
-    assert_no_leak(done.stderr, config)
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert any("***" in line["message"] for line in lines)
-    assert any("exception" in line for line in lines)
-    assert any(line["message"] == "METRIC" for line in lines)
+    assert done.returncode == 1, done.stderr
+    logs = {path.stem: path.read_text() for path in folder.glob("*.log")}
+    return {**logs, "stderr": done.stderr.decode()}
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+def test_no_logging_configuration_makes_the_log_tell_credentials(
+    tmp_path: Path, level: str
+) -> None:
+    logs = run_with_logging_config(tmp_path, level)
+    assert len(logs) == len(LOGGERS) * len(FORMATTERS) + 1
+    secrets = (SECRET, API_KEY, PROXY_KEY)
+    headers = [b64encode(f"{USER}:{secret}".encode()).decode() for secret in secrets]
+    # The headers begin alike, with the user.
+    texts = [*secrets, *map(quote, secrets), *(header[20:] for header in headers)]
+    parts = {text[at : at + 6] for text in texts for at in range(len(text) - 6)}
+    for name, log in logs.items():
+        assert "***" in log, name
+        assert not {part for part in parts if part in log}, name
+        # Without its quotes, this is `Traceback` and the structured formatter's `traceback`.
+        assert ("raceback" in log) == (level == "DEBUG" and "users" not in name), name
+    for line in logs["root-json"].splitlines():
+        assert json.loads(line)["message"]
+    assert any(json.loads(line)["message"] == "METRIC" for line in logs["root-json"].splitlines())
+    if level == "DEBUG":
+        assert any("exception" in json.loads(line) for line in logs["root-json"].splitlines())
+    redacted = [line for line in logs["root-plain"].splitlines() if "***" in line]
+    # A `Retry-After` that can't be read is not told.
+    for stream in {*STREAMS} - {"content_items"}:
+        assert any(stream in line for line in redacted), stream
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux")

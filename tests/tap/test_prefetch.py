@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from conftest import RunTap, impatient, only
+from conftest import STREAMS, RunTap, impatient, only
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -231,6 +232,33 @@ def test_refused_credentials_are_not_tried_for_every_stream(
     run = run_tap(only("experience", sandbox, password="wrong"))  # noqa: S106
     assert run.status == 1
     assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 4, 8])
+@pytest.mark.parametrize("at", [2, 7, 20])
+def test_one_401_among_answers_costs_nothing(
+    run_tap: RunTap, sandbox: Sandbox, max_concurrent: int, at: int
+) -> None:
+    numbers = itertools.count(1)
+    sandbox.intercept = lambda _: Reply(status=401) if next(numbers) == at else None
+    run = run_tap(impatient(sandbox, max_concurrent_requests=max_concurrent, max_retries=0))
+    assert run.status == 0, run.log
+    for stream in STREAMS:
+        assert len(run.ids(stream)) == 25
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 4, 8])
+def test_credentials_that_are_revoked_end_the_sync_at_the_same_page(
+    run_tap: RunTap, sandbox: Sandbox, max_concurrent: int
+) -> None:
+    sandbox.data["users"] = rows(300)
+    sandbox.intercept = lambda request: (
+        Reply(status=401) if request.query.get("offset") == "100" else None
+    )
+    run = run_tap(only("creator", sandbox, max_concurrent_requests=max_concurrent))
+    assert run.status == 1
+    assert len(run.ids("users")) == 100
+    assert run.ids("work_platforms") == []
 
 
 def test_accounts_that_a_map_filters_are_read_as_without_hints(

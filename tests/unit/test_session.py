@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import BytesIO
@@ -349,6 +350,67 @@ def test_nothing_is_sent_after_a_401(session: PrefetchingSession, server: Server
     assert session.is_unauthorized
     assert [each.status_code for each in answers] == [401] * 3
     assert server.asked == ["/a"]
+
+
+def gateway(lost: Callable[[str, int], bool]) -> Server:
+    """Answer 401 to some tries of some paths."""
+    tries = Counter[str]()
+
+    def answer(path: str) -> Answer:
+        tries[path] += 1
+        return reply(401 if lost(path, tries[path]) else 200)
+
+    return Server(answer)
+
+
+def read(server: Server, max_concurrent: int) -> list[int]:
+    """Read ten pages, all of which are hinted at from the beginning."""
+    paths = [f"/{number}" for number in range(10)]
+    with session_of(server, max_concurrent, streams=10) as session:
+        session.hint(hint_of(path, position) for position, path in enumerate(paths))
+        return [session.send(request_of(path)).status_code for path in paths]
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 4, 8])
+@pytest.mark.parametrize("path", ["/1", "/5", "/9"])
+def test_one_401_among_answers_changes_nothing(max_concurrent: int, path: str) -> None:
+    server = gateway(lambda asked, tries: asked == path and tries == 1)
+    assert read(server, max_concurrent) == [200] * 10
+    assert server.asked.count(path) == 2
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 4, 8])
+@pytest.mark.parametrize("last", [0, 1, 5, 9])
+def test_a_second_401_ends_the_reading_at_the_same_place(max_concurrent: int, last: int) -> None:
+    server = gateway(lambda asked, _: asked == f"/{last}")
+    assert read(server, max_concurrent) == [200] * last + [401] * (10 - last)
+    assert server.asked.count(f"/{last}") == (2 if last else 1)
+
+
+def test_a_first_401_counts_though_others_have_been_answered_ahead_of_it(server: Server) -> None:
+    server.answer = lambda path: reply(401 if path == "/a" else 200)
+    with session_of(server) as session:
+        session.hint([hint_of("/b")])
+        server.await_requests(1)
+        await_idleness(session)
+        assert session.send(request_of("/a")).status_code == 401
+        assert session.is_unauthorized
+    assert server.asked == ["/b", "/a"]
+
+
+def test_a_401_ahead_of_need_stops_the_hints_until_there_is_an_answer() -> None:
+    server = gateway(lambda path, tries: path == "/lost" and tries == 1)
+    with session_of(server) as session:
+        session.hint([hint_of("/lost", 1)])
+        server.await_requests(1)
+        await_idleness(session)
+        session.hint([hint_of("/next", 2)])
+        assert server.asked == ["/lost"]
+        session.send(request_of("/first"))
+        server.await_requests(3)
+        assert server.asked == ["/lost", "/first", "/next"]
+        assert session.send(request_of("/lost")).ok
+        assert not session.is_unauthorized
 
 
 # Redirects
