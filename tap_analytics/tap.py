@@ -91,6 +91,7 @@ class TapAnalytics(Tap):
                 timeout=self.config["request_timeout"],
                 streams=len(classes[api]),
                 observer=self.observer,
+                first_pause=min(1.0, self.config["backoff_factor"]),
             )
             streams += [stream_class(self, session) for stream_class in classes[api]]
         return streams

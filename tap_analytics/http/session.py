@@ -19,7 +19,7 @@ from tap_analytics._compat import override
 from tap_analytics.exceptions import UnsafeRedirectError
 from tap_analytics.http.prefetcher import Prefetcher
 from tap_analytics.http.queue import HintQueue
-from tap_analytics.http.throttle import Throttle
+from tap_analytics.http.throttle import FIRST_PAUSE, Throttle
 from tap_analytics.http.traffic import RequestObserver, Traffic
 from tap_analytics.http.transport import TimedAdapter
 from tap_analytics.log.wording import one_line
@@ -43,7 +43,7 @@ class PrefetchingSession(requests.Session):
         throttle: How fast requests may be sent, whether ahead of need or not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one by name
         self,
         url: str,
         *,
@@ -51,6 +51,7 @@ class PrefetchingSession(requests.Session):
         timeout: float,
         streams: int = 0,
         observer: RequestObserver | None = None,
+        first_pause: float = FIRST_PAUSE,
     ) -> None:
         """Create a session.
 
@@ -60,15 +61,17 @@ class PrefetchingSession(requests.Session):
             timeout: The time limit of a request, in seconds.
             streams: The number of streams that share the session.
             observer: Counts requests and answers.
+            first_pause: How long all requests wait, in seconds, when the API answers that there
+                are too many, and doesn't say how long. Each further time, it is twice as long.
         """
         super().__init__()
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, TimedAdapter(max_concurrent))
         # The search for proxies and certificates takes longer than many a request. For one host,
         # the result is always the same.
         self._environment = self.merge_environment_settings(url, {}, None, None, None)
-        self.throttle = Throttle(max_concurrent)
+        self.throttle = Throttle(max_concurrent, first_pause=first_pause)
         self._traffic = Traffic(self.throttle, observer)
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, TimedAdapter(max_concurrent, self._traffic.count))
         self._prefetcher = Prefetcher(
             # Memory holds two windows of responses, and the first page of each stream.
             HintQueue(2 * max_concurrent + streams),
@@ -119,12 +122,13 @@ class PrefetchingSession(requests.Session):
         """Announce requests that will probably be made.
 
         Args:
-            hints: Requests, in any order. Known ones are passed over. All are ignored where the
+            hints: Requests, in any order. Known ones are passed over, and those to which the
                 server answers faster than a thread could hand over the response.
         """
-        if self.throttle.is_noticeable and not self.is_unauthorized:
+        if not self.is_unauthorized:
             # Making hints takes time, for which the lock is not held.
-            self._prefetcher.add(list(hints))
+            is_noticeable_at = self.throttle.is_noticeable_at
+            self._prefetcher.add([each for each in hints if is_noticeable_at(each.request.url)])
 
     def forget(self, group: Hashable) -> None:
         """Drop the hints of a group, as what they belong to has been read.
@@ -156,11 +160,10 @@ class PrefetchingSession(requests.Session):
             return super().send(request, **kwargs)
         if self._unauthorized is not None:
             return self._unauthorized
-        ahead = self._prefetcher.take(request.url)
-        response = ahead.result() if ahead else self._send_now(request, **kwargs)
+        response = self._receive(request, **kwargs)
         if response.status_code == HTTPStatus.UNAUTHORIZED and self._has_succeeded:
             # A gateway may have lost the credentials on the way.
-            response = self._send_now(request, **kwargs)
+            response = self._receive(request, **kwargs)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             self._unauthorized = response
             self._prefetcher.close()
@@ -169,12 +172,18 @@ class PrefetchingSession(requests.Session):
             self._prefetcher.release()
         return response
 
-    def _send_now(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    def _receive(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         with self._traffic.lock:
-            self._traffic.wait_for_turn()
+            # No hint may come between a look for the response and the wait for a turn.
+            ahead = self._prefetcher.take(request.url)
+            if ahead is None:
+                ticket = self._traffic.wait_for_turn()
             self._prefetcher.wake()
+        if ahead is not None:
+            return ahead.result()
+        send = partial(self._exchange, request, **kwargs)
         try:
-            return self._traffic.carry(request, partial(self._exchange, request, **kwargs))
+            return self._traffic.carry(ticket, request, send)
         finally:
             with self._traffic.lock:
                 self._prefetcher.wake()

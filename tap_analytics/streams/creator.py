@@ -130,7 +130,9 @@ class CreatorStream(AnalyticsStream):
             return
         count = len(page.records)
         *listing_place, offset = place
-        if count and count >= (page.limit or self.config["page_size"]):
+        is_noticeable_at = self._session.throttle.is_noticeable_at
+        is_full = count and count >= (page.limit or self.config["page_size"])
+        if is_full and is_noticeable_at(self.get_url(context)):
             step = count - self._paginator.overlap_of(count)
             for number in pages:
                 following = offset + number * step
@@ -148,6 +150,7 @@ class CreatorStream(AnalyticsStream):
             (rank, child)
             for rank, child in enumerate(self.child_streams)
             if isinstance(child, CreatorStream) and child.selected and not child.has_given_up
+            if is_noticeable_at(child.get_url(context))
         ]
         if not isinstance(self.stream_maps[0], SameRecordTransform):
             # A map may leave the record out. To evaluate it takes the record as it will be, and
