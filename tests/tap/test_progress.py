@@ -155,8 +155,9 @@ def test_the_table_says_what_went_wrong(run_tap: RunTap, *, is_ahead: bool, is_l
     assert sum(throttled.values()) > 5
     failures = Counter({stream: len(replies) for stream, replies in trouble.replies.items()})
     retries = Counter(column(run, "retries"))
-    # What fails ahead of need costs no retry.
-    assert retries < failures if is_ahead else retries == failures
+    # What fails ahead of need costs no retry, nor does a connection that is dropped when it is used
+    # again.
+    assert retries < failures if is_ahead else retries <= failures
 
 
 @pytest.mark.usefixtures("is_ahead")
