@@ -204,7 +204,9 @@ def test_the_table_comes_before_the_errors(run_tap: RunTap, sandbox: Sandbox) ->
     assert [line.split(" | ")[1].strip() for line in end.splitlines()] == ["ERROR", "ERROR"]
 
 
-def test_credentials_that_are_not_accepted_are_one_request(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_credentials_that_are_not_accepted_are_one_request(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     run = run_tap(impatient(sandbox, password="wrong"))  # noqa: S106
     assert run.status == 1
     assert_counts(run, sandbox)

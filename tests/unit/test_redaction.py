@@ -102,7 +102,10 @@ class Everything(logging.Handler):
         self.records.append(record)
         parts = [repr(vars(record)), record.getMessage(), logging.Formatter().format(record)]
         if record.exc_info:
-            parts += [repr(vars(record.exc_info[1])), *traceback.format_exception(record.exc_info[1])]
+            parts += [
+                repr(vars(record.exc_info[1])),
+                *traceback.format_exception(record.exc_info[1]),
+            ]
         self.shown += "\n".join(parts)
 
 

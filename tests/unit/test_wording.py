@@ -72,9 +72,7 @@ def test_an_answer_is_described_by_its_message_or_its_body(body: bytes, details:
     assert line == f"404 Nothing for /v1/users: {details}"
 
 
-@pytest.mark.parametrize(
-    ("status", "text"), [(404, "404 Not Found"), (299, "299 Unknown Status")]
-)
+@pytest.mark.parametrize(("status", "text"), [(404, "404 Not Found"), (299, "299 Unknown Status")])
 def test_an_answer_without_a_reason_or_a_body_is_described(status: int, text: str) -> None:
     assert describe(response(status, b"")) == f"{text} for /v1/users"
 
