@@ -17,7 +17,6 @@ from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import cycle
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +29,7 @@ from tap_analytics.streams import creator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 TAP = [sys.executable, "-m", "tap_analytics"]
 PATHS = {stream_class.path: stream_class.name for stream_class in creator.STREAMS}

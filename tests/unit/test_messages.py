@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.singerlib import RecordMessage, StateMessage
 
+from tap_analytics._compat import override
 from tap_analytics.singer import messages
 from tap_analytics.singer.messages import BLOCK, MessageWriter, open_output
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def record(**fields: Any) -> RecordMessage:
-    return RecordMessage("users", {"id": "1", **fields})
+    return RecordMessage("tags", {"id": "1", **fields})
 
 
 @contextmanager
@@ -45,16 +46,16 @@ def standard_output(folder: Path) -> Iterator[Path]:
     [
         (
             record(n=Decimal("1.10")),
-            '{"type":"RECORD","stream":"users","record":{"id":"1","n":1.10}}',
+            '{"type":"RECORD","stream":"tags","record":{"id":"1","n":1.10}}',
         ),
-        (record(n=2**70), '{"type":"RECORD","stream":"users","record":{"id":"1","n":%d}}' % 2**70),
+        (record(n=2**70), f'{{"type":"RECORD","stream":"tags","record":{{"id":"1","n":{2**70}}}}}'),
         (
             record(n="é\u2028"),
-            '{"type":"RECORD","stream":"users","record":{"id":"1","n":"é\u2028"}}',
+            '{"type":"RECORD","stream":"tags","record":{"id":"1","n":"é\u2028"}}',
         ),
         (
             record(n=datetime(2026, 1, 2, tzinfo=UTC)),
-            '{"type":"RECORD","stream":"users","record":{"id":"1","n":"2026-01-02T00:00:00Z"}}',
+            '{"type":"RECORD","stream":"tags","record":{"id":"1","n":"2026-01-02T00:00:00Z"}}',
         ),
         (StateMessage({"bookmarks": {}}), '{"type":"STATE","value":{"bookmarks":{}}}'),
     ],
@@ -123,6 +124,7 @@ def test_a_signal_within_a_message_ends_the_process_after_it(
         writer = MessageWriter()
 
         class Interrupted(io.BytesIO):
+            @override
             def flush(self) -> None:
                 writer.end(130)
 

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from pyarrow import parquet
+from pyarrow import parquet  # type: ignore[import-untyped]
 
 from tap_analytics.singer.parquet import RESCUED, ParquetEncoder
 
@@ -41,7 +41,8 @@ def column(name: str, value: object) -> tuple[Any, Any]:
 
 def test_the_columns_are_those_of_the_schema_whatever_the_records_hold() -> None:
     encoder = ParquetEncoder(SCHEMA, None)
-    for records in ([], [{}], [{"text": "a", "new": 1}]):
+    files: list[list[dict[str, Any]]] = [[], [{}], [{"text": "a", "new": 1}]]
+    for records in files:
         schema = parquet.read_schema(BytesIO(encoder(records)))
         assert schema.names == [*SCHEMA["properties"], RESCUED]
         assert [str(field.type) for field in schema][:5] == [
