@@ -22,12 +22,12 @@ from tap_analytics.log.wording import MAX_BODY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECRET = """pä"ss\\w'rd+of<>mine\n& =>>"""  # noqa: S105
+SECRET = """pä"ss\\w'rd+of<>mine\r\n& =>>"""  # noqa: S105
 OTHER = "another secret"
 
 SPELLINGS = {
     "plain": SECRET,
-    "on one line": SECRET.replace("\n", " "),
+    "on one line": SECRET.replace("\r\n", " "),
     "base64": b64encode(SECRET.encode()).decode(),
     "base64 in Latin-1": b64encode(SECRET.encode("latin-1")).decode(),
     "base64 for URLs": urlsafe_b64encode(SECRET.encode()).decode().rstrip("="),
@@ -149,6 +149,7 @@ class Opaque:
         ("It is %.1s", (OTHER,)),
         ("It is %s", (Opaque("***", OTHER),)),
         (Opaque(OTHER), ()),
+        (Opaque("It is", OTHER), ()),
         ("It is %d", (OTHER,)),
         (f"{OTHER} is %s and %s", (1,)),
     ],
@@ -294,6 +295,11 @@ def test_a_secret_of_several_lines_is_removed(log: Everything) -> None:
     keep_from_log(["-----BEGIN-----\nabcdefgh\n-----END-----"])
     logger.info("first\n-----BEGIN-----\nabcdefgh\n-----END-----\nlast")
     assert log.records[0].getMessage() == "first\n***\nlast"
+
+
+def test_a_secret_that_appears_when_a_line_is_made_printable_is_removed(log: Everything) -> None:
+    logger.info("<another\t\tsecret>")
+    assert log.records[0].getMessage() == "<***>"
 
 
 def test_handlers_of_all_loggers_get_no_secrets(log: Everything) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -131,21 +129,3 @@ def test_the_table_has_a_line_per_stream_and_the_totals() -> None:
 def test_a_sync_without_streams_has_a_table() -> None:
     _, total = SyncProgress().table().splitlines()
     assert total.split() == ["total", "0", "0", "0", "0", "0.00"]
-
-
-def test_redirects_of_many_threads_are_all_counted() -> None:
-    users = StreamStatistics("users")
-    observer = RequestStatistics()
-    observer.register(URL, users)
-    answer = response(429, hops=1)
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-
-    def receive(_: int) -> None:
-        for _ in range(1000):
-            observer.answer_received(URL, answer)
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(receive, range(8)))
-    sys.setswitchinterval(before)
-    assert (users.requests, users.throttled) == (8000, 8000)
