@@ -116,6 +116,11 @@ class Batches:
         records.append(record)
         return self._write(stream) if len(records) >= self._size else None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all records are written."""
+        return not any(self._gathered.values())
+
     def write_rest(self) -> Iterator[tuple[str, str]]:
         """Write the records that don't fill a file.
 
