@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import requests
+from singer_sdk.logging import StructuredFormatter
 
 from tap_analytics._compat import override
 from tap_analytics.log.protection import MAX_LINE, keep_from_log, protect_log
@@ -238,6 +239,7 @@ def test_an_exception_that_suppresses_its_context_still_does(log: Everything) ->
     text = logging.Formatter().format(log.records[0])
     assert text.endswith("\nRuntimeError")
     assert "KeyError" not in text
+    assert "KeyError" not in StructuredFormatter().format(log.records[0])
 
 
 def test_an_exception_without_a_text_does_not_break_the_log(log: Everything) -> None:
