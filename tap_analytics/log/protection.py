@@ -123,7 +123,7 @@ def _safe_value(value: object) -> object:
 
 def _has_secret(value: object) -> bool:
     # Formatters show an object as either.
-    texts = (_text(value), _text(value, repr))
+    texts = {_text(value), _text(value, repr)}
     return any(redact(text) != text for text in texts)
 
 
