@@ -130,9 +130,6 @@ class PrefetchingSession(BoundSession):
 
         Args:
             response: A response of this session.
-
-        Returns:
-            True if its request was sent before it was asked for.
         """
         return response in self._sent_ahead
 
