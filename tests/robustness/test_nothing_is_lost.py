@@ -1,0 +1,42 @@
+"""Over any series of syncs against services that go on living, nothing is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from histories import History, histories
+from hypothesis import HealthCheck, given, settings
+from living_server import LivingServer
+from oracle import Player
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SHARDS = 4
+"""How many tests the histories are shared out to, for them to run side by side."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LivingServer]:
+    with LivingServer() as running:
+        yield running
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_nothing_is_lost_over_any_series_of_syncs(
+    pytestconfig: pytest.Config, server: LivingServer, tmp_path: Path, shard: int
+) -> None:
+    del shard
+
+    @settings(
+        max_examples=max(1, pytestconfig.getoption("histories") // SHARDS),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(histories)
+    def play(history: History) -> None:
+        broken = Player(history, server, tmp_path).play()
+        assert not broken, "\n".join(broken)
+
+    play()

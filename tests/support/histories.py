@@ -1,0 +1,213 @@
+"""Histories: what a service is like, what happens to it, and how it is synced meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar, get_args
+
+from hypothesis import strategies as st
+from living_api import CREATOR, EXPERIENCE, Quirks
+from living_changes import (
+    Change,
+    Connect,
+    Delete,
+    Insert,
+    Misdate,
+    Pass,
+    Remove,
+    Return,
+    Synchronise,
+    Touch,
+    Update,
+)
+from living_server import Fault, FaultKind, Step, Trouble, TroubleKind, Weather
+from warehouse import Loading
+
+T = TypeVar("T")
+
+CAN_SKIP = False
+"""Whether the tap has the setting `skip_unsynced_accounts`."""
+
+KEEPS_LATE_ROWS_WITHOUT_ACCOUNTS = False
+"""Whether, with `content_by_account` off, rows may show up with a time long past."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the tap is set.
+
+    Attributes:
+        page_size: As the setting.
+        concurrent: Requests in flight at most.
+        follows_hints: Whether requests are sent ahead at all.
+        retries: As the setting.
+        by_account: As the setting `content_by_account`.
+        start_days: Days before the beginning that `start_date` is, if it is set.
+        full_table: The streams that are replicated as a whole.
+        has_experience: Whether the experience API is read, too.
+        skips: As the setting `skip_unsynced_accounts`.
+    """
+
+    page_size: int = 10
+    concurrent: int = 1
+    follows_hints: bool = False
+    retries: int = 1
+    by_account: bool = True
+    start_days: int | None = None
+    full_table: tuple[str, ...] = ()
+    has_experience: bool = False
+    skips: bool = False
+
+
+@dataclass(frozen=True)
+class Sync:
+    """A sync, and what comes before it.
+
+    Attributes:
+        changes: What happens before.
+        weather: What happens meanwhile.
+        loading: How far its output is loaded.
+        kept_at: Of which of its states it is tried, in the end, to go on; in thousandths.
+    """
+
+    changes: tuple[Change, ...] = ()
+    weather: Weather = Weather()
+    loading: Loading = Loading()
+    kept_at: int | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """A series of syncs against one service.
+
+    Attributes:
+        options: How the tap is set.
+        quirks: What the services are like.
+        clock_skew: Seconds that the clock of the tap is ahead.
+        beginning: What happens before anything else.
+        syncs: The syncs, before the quiet one.
+    """
+
+    options: Options = Options()
+    quirks: Quirks = Quirks()
+    clock_skew: int = 0
+    beginning: tuple[Change, ...] = ()
+    syncs: tuple[Sync, ...] = ()
+
+
+def tuples(of: st.SearchStrategy[T], most: int) -> st.SearchStrategy[tuple[T, ...]]:
+    """Draw a few, or none."""
+    return st.lists(of, max_size=most).map(tuple)
+
+
+numbers = st.integers(0, 7)
+owned = st.sampled_from(["content_items", "content_items", "social_income_transactions"])
+simple = st.sampled_from(["users", "users", "users", "profiles", "work_platforms", "flows", "pins"])
+streams = st.one_of(owned, owned, simple)
+places = st.sampled_from(["first", "middle", "last"])
+lateness = st.sampled_from([0, 0, 60, 3600, 90_000])
+days = st.sampled_from([0, 0, 0, 2, 400, -400, -9000])
+skews = st.sampled_from([0, 0, -60, 60])
+pauses = st.sampled_from([1, 200, 400, 4000, 86_400])
+fetched = ("SYNCED", "SYNCED", "SYNCED", "IN_PROGRESS", "PARTIAL_SYNCED")
+
+connections = st.builds(
+    Connect,
+    st.sampled_from([0, 0, 1, 3, 5, 12]),
+    st.sampled_from([0, 0, 1, 3]),
+    st.sampled_from([0, 3, 3, 700]),
+    st.sampled_from([*fetched, "ABSENT", "NOT_SYNCED"]),
+)
+touches = st.builds(
+    Touch, numbers, st.sampled_from(["CONNECTED"] * 4 + ["NOT_CONNECTED", "SESSION_EXPIRED"])
+)
+updates = st.builds(Update, streams, numbers, numbers, st.integers(1, 3), lateness)
+is_hidden = st.sampled_from([False, False, False, True])
+inserts = st.builds(
+    Insert, streams, numbers, st.integers(1, 4), places, lateness, days, is_hidden
+)
+deletions = st.builds(Delete, streams, numbers, numbers, st.integers(1, 4))
+changes: st.SearchStrategy[Change] = st.one_of(
+    touches,
+    touches,
+    updates,
+    updates,
+    inserts,
+    inserts,
+    deletions,
+    connections,
+    st.builds(Synchronise, numbers, owned, st.sampled_from(fetched)),
+    st.builds(Remove, numbers),
+    st.builds(Return, numbers),
+    st.builds(Misdate, streams, numbers),
+)
+moments = st.integers(0, 14)
+counted = st.sampled_from([None, "accounts", "accounts", "content_items", "users"])
+weathers = st.builds(
+    Weather,
+    tuples(st.builds(Step, moments, changes, counted), 5),
+    st.one_of(
+        st.just(()),
+        tuples(st.builds(Fault, moments, st.sampled_from(get_args(FaultKind)), counted), 4),
+    ),
+    st.one_of(
+        st.just(()),
+        tuples(st.builds(Trouble, numbers, owned, st.sampled_from(get_args(TroubleKind))), 3),
+    ),
+    st.sampled_from([0, 1, 20, 120]),
+)
+thousandths = st.integers(0, 1000)
+loadings = st.one_of(
+    st.just(Loading()),
+    st.just(Loading()),
+    st.builds(Loading, thousandths, thousandths, st.booleans()),
+)
+syncs = st.builds(
+    Sync,
+    tuples(st.one_of(changes, changes, st.builds(Pass, pauses)), 5),
+    st.one_of(st.just(Weather()), weathers, weathers),
+    loadings,
+    st.none() | thousandths,
+)
+options = st.builds(
+    Options,
+    page_size=st.sampled_from([2, 2, 3, 5, 10, 100]),
+    concurrent=st.sampled_from([1, 2, 8]),
+    follows_hints=st.booleans(),
+    retries=st.integers(0, 3),
+    by_account=st.sampled_from([True, True, True, True, False]),
+    start_days=st.sampled_from([None, None, None, 5, 0]),
+    full_table=st.one_of(
+        st.just(()),
+        st.sampled_from(
+            [("accounts",), ("content_items",), ("users", "profiles"), (*CREATOR, *EXPERIENCE)]
+        ),
+    ),
+    has_experience=st.sampled_from([False, False, False, True]),
+    skips=st.booleans() if CAN_SKIP else st.just(False),
+)
+quirks = st.builds(
+    Quirks,
+    caps=st.sampled_from([(100,), (100,), (10, 100), (4, 5), (2, 100, 3)]),
+    total=st.sampled_from(["none", "none", "right", "too small"]),
+    echoes_asked_limit=st.booleans(),
+    database_skew=skews,
+    front_skew=skews,
+    has_date=st.sampled_from([True, True, True, False]),
+    refuses_the_gone=st.booleans(),
+)
+histories = st.builds(
+    History,
+    options,
+    quirks,
+    skews,
+    st.builds(
+        sum,
+        st.tuples(
+            tuples(connections, 6),
+            tuples(inserts, 3),
+        ),
+        st.just(()),
+    ),
+    tuples(syncs, 4),
+)
