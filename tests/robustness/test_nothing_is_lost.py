@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from histories import History, histories
+from histories import History, describe, histories
 from hypothesis import HealthCheck, given, settings
 from living_server import LivingServer
-from oracle import Player
+from player import Player
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,6 @@ def test_nothing_is_lost_over_any_series_of_syncs(
     @given(histories)
     def play(history: History) -> None:
         broken = Player(history, server, tmp_path).play()
-        assert not broken, "\n".join(broken)
+        assert not broken, "\n".join([*broken, "", describe(history)])
 
     play()

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar, get_args
 
+from account_changes import Connect, Remove, Return, Synchronise, Touch
 from hypothesis import strategies as st
 from living_api import CREATOR, EXPERIENCE, Quirks
-from living_changes import (
-    Change,
-    Connect,
-    Delete,
-    Insert,
-    Misdate,
-    Pass,
-    Remove,
-    Return,
-    Synchronise,
-    Touch,
-    Update,
-)
-from living_server import Fault, FaultKind, Step, Trouble, TroubleKind, Weather
+from living_changes import Change, Delete, Insert, Misdate, Pass, Update
+from living_weather import Fault, FaultKind, Step, Trouble, TroubleKind, Weather
+from living_writing import ASKED
+from plain import Plain
 from warehouse import Loading
 
 T = TypeVar("T")
@@ -32,8 +24,8 @@ KEEPS_LATE_ROWS_WITHOUT_ACCOUNTS = False
 """Whether, with `content_by_account` off, rows may show up with a time long past."""
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, repr=False)
+class Options(Plain):
     """How the tap is set.
 
     Attributes:
@@ -59,8 +51,11 @@ class Options:
     skips: bool = False
 
 
-@dataclass(frozen=True)
-class Sync:
+USUAL, PLAIN, CALM, WHOLE = Options(), Quirks(), Weather(), Loading()
+
+
+@dataclass(frozen=True, repr=False)
+class Sync(Plain):
     """A sync, and what comes before it.
 
     Attributes:
@@ -71,13 +66,13 @@ class Sync:
     """
 
     changes: tuple[Change, ...] = ()
-    weather: Weather = Weather()
-    loading: Loading = Loading()
+    weather: Weather = CALM
+    loading: Loading = WHOLE
     kept_at: int | None = None
 
 
-@dataclass(frozen=True)
-class History:
+@dataclass(frozen=True, repr=False)
+class History(Plain):
     """A series of syncs against one service.
 
     Attributes:
@@ -88,11 +83,28 @@ class History:
         syncs: The syncs, before the quiet one.
     """
 
-    options: Options = Options()
-    quirks: Quirks = Quirks()
+    options: Options = USUAL
+    quirks: Quirks = PLAIN
     clock_skew: int = 0
     beginning: tuple[Change, ...] = ()
     syncs: tuple[Sync, ...] = ()
+
+
+def describe(history: History) -> str:
+    """Return a history as text, a line for everything that happens."""
+    lines = [
+        *(repr(part) for part in (history.options, history.quirks)),
+        f"The clock of the tap is {history.clock_skew} s ahead",
+        *(repr(change) for change in history.beginning),
+    ]
+    for number, sync in enumerate(history.syncs):
+        lines.append(f"Before sync {number}:")
+        lines += [f"    {change!r}" for change in sync.changes]
+        lines.append(f"Sync {number}, {sync.weather.seconds} s a request:")
+        weather = (*sync.weather.steps, *sync.weather.faults, *sync.weather.troubles)
+        lines += [f"    {event!r}" for event in weather]
+        lines.append(f"    {sync.loading!r}, kept at {sync.kept_at}")
+    return "\n".join(lines)
 
 
 def tuples(of: st.SearchStrategy[T], most: int) -> st.SearchStrategy[tuple[T, ...]]:
@@ -100,7 +112,8 @@ def tuples(of: st.SearchStrategy[T], most: int) -> st.SearchStrategy[tuple[T, ..
     return st.lists(of, max_size=most).map(tuple)
 
 
-numbers = st.integers(0, 7)
+numbers = st.one_of(st.just(0), st.just(0), st.just(ASKED), st.integers(0, 7))
+rows = st.one_of(st.just(0), st.integers(0, 7))
 owned = st.sampled_from(["content_items", "content_items", "social_income_transactions"])
 simple = st.sampled_from(["users", "users", "users", "profiles", "work_platforms", "flows", "pins"])
 streams = st.one_of(owned, owned, simple)
@@ -121,12 +134,10 @@ connections = st.builds(
 touches = st.builds(
     Touch, numbers, st.sampled_from(["CONNECTED"] * 4 + ["NOT_CONNECTED", "SESSION_EXPIRED"])
 )
-updates = st.builds(Update, streams, numbers, numbers, st.integers(1, 3), lateness)
+updates = st.builds(Update, streams, numbers, rows, st.integers(1, 3), lateness)
 is_hidden = st.sampled_from([False, False, False, True])
-inserts = st.builds(
-    Insert, streams, numbers, st.integers(1, 4), places, lateness, days, is_hidden
-)
-deletions = st.builds(Delete, streams, numbers, numbers, st.integers(1, 4))
+inserts = st.builds(Insert, streams, numbers, st.integers(1, 4), places, lateness, days, is_hidden)
+deletions = st.builds(Delete, streams, numbers, rows, st.integers(1, 4))
 changes: st.SearchStrategy[Change] = st.one_of(
     touches,
     touches,
@@ -141,37 +152,42 @@ changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(Return, numbers),
     st.builds(Misdate, streams, numbers),
 )
+# The changes that a listing is hurt by while it is read, and when.
+steps = st.one_of(
+    st.builds(Step, st.integers(0, 40), changes),
+    st.builds(Step, st.integers(1, 5), touches, st.just("accounts")),
+    st.builds(Step, st.integers(1, 4), deletions, st.sampled_from(["users", "content_items"])),
+    st.builds(Step, st.integers(0, 6), changes, owned),
+    st.builds(Step, st.integers(1, 6), updates | inserts | connections, st.just("accounts")),
+)
 moments = st.integers(0, 14)
-counted = st.sampled_from([None, "accounts", "accounts", "content_items", "users"])
-weathers = st.builds(
-    Weather,
-    tuples(st.builds(Step, moments, changes, counted), 5),
-    st.one_of(
-        st.just(()),
-        tuples(st.builds(Fault, moments, st.sampled_from(get_args(FaultKind)), counted), 4),
-    ),
-    st.one_of(
-        st.just(()),
-        tuples(st.builds(Trouble, numbers, owned, st.sampled_from(get_args(TroubleKind))), 3),
-    ),
-    st.sampled_from([0, 1, 20, 120]),
+counted = st.sampled_from([None, "accounts", "content_items", "users"])
+faults = st.builds(Fault, moments, st.sampled_from(get_args(FaultKind)), counted)
+troubles = st.builds(Trouble, numbers, owned, st.sampled_from(get_args(TroubleKind)))
+seconds = st.sampled_from([0, 1, 20, 120])
+nothing = st.just(())
+weathers = st.one_of(
+    st.just(CALM),
+    st.builds(Weather, tuples(steps, 6), seconds=seconds),
+    st.builds(Weather, tuples(steps, 6), tuples(faults, 4), seconds=seconds),
+    st.builds(Weather, nothing | tuples(steps, 3), nothing, tuples(troubles, 3), seconds),
 )
 thousandths = st.integers(0, 1000)
 loadings = st.one_of(
-    st.just(Loading()),
-    st.just(Loading()),
+    st.just(WHOLE),
+    st.just(WHOLE),
     st.builds(Loading, thousandths, thousandths, st.booleans()),
 )
 syncs = st.builds(
     Sync,
-    tuples(st.one_of(changes, changes, st.builds(Pass, pauses)), 5),
-    st.one_of(st.just(Weather()), weathers, weathers),
+    tuples(st.one_of(changes, changes, st.builds(Pass, pauses)), 6),
+    weathers,
     loadings,
     st.none() | thousandths,
 )
 options = st.builds(
     Options,
-    page_size=st.sampled_from([2, 2, 3, 5, 10, 100]),
+    page_size=st.sampled_from([2, 2, 2, 3, 3, 5, 10, 100]),
     concurrent=st.sampled_from([1, 2, 8]),
     follows_hints=st.booleans(),
     retries=st.integers(0, 3),
@@ -184,7 +200,7 @@ options = st.builds(
         ),
     ),
     has_experience=st.sampled_from([False, False, False, True]),
-    skips=st.booleans() if CAN_SKIP else st.just(False),
+    skips=st.sampled_from([False, CAN_SKIP]),
 )
 quirks = st.builds(
     Quirks,
@@ -196,18 +212,17 @@ quirks = st.builds(
     has_date=st.sampled_from([True, True, True, False]),
     refuses_the_gone=st.booleans(),
 )
+beginnings = st.builds(
+    lambda users, *lists: (Insert("users", count=users), *chain.from_iterable(lists)),
+    st.integers(0, 9),
+    st.lists(connections, min_size=2, max_size=7) | tuples(connections, 3),
+    tuples(inserts, 2),
+)
 histories = st.builds(
     History,
     options,
     quirks,
     skews,
-    st.builds(
-        sum,
-        st.tuples(
-            tuples(connections, 6),
-            tuples(inserts, 3),
-        ),
-        st.just(()),
-    ),
+    beginnings,
     tuples(syncs, 4),
 )

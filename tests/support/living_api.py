@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from plain import Plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
 PRODUCTS = {"content_items": "engagement", "social_income_transactions": "income"}
 """The streams that are listed per account, and the product that each belongs to."""
@@ -28,7 +30,6 @@ PATHS = {
 }
 CREATOR = tuple(PATHS.values())
 EXPERIENCE = ("launchpads", "flows", "banners", "checklists", "pins", "tags", "segments")
-IN_MILLISECONDS = ("launchpads", "banners", "pins", "checklists")
 
 OPEN = ("IN_PROGRESS", "PARTIAL_SYNCED")
 """The statuses of a product of which rows may still come."""
@@ -91,8 +92,8 @@ class Account:
     is_listed: bool = True
 
 
-@dataclass(frozen=True)
-class Quirks:
+@dataclass(frozen=True, repr=False)
+class Quirks(Plain):
     """What a service may do that its documents don't tell.
 
     Attributes:
@@ -141,6 +142,7 @@ class LivingApi:
         changed: Stream and key of what has been written or taken away lately.
         removed: Stream and key of what has been taken away lately.
         changes: How many changes there have been lately, by stream.
+        asked: The account of the request that is about to be answered.
     """
 
     now: datetime
@@ -150,6 +152,7 @@ class LivingApi:
     changed: set[tuple[str, str]] = field(default_factory=set)
     removed: set[tuple[str, str]] = field(default_factory=set)
     changes: Counter[str] = field(default_factory=Counter)
+    asked: str | None = None
     names: Iterator[int] = field(default_factory=lambda: iter(range(1_000_000)))
 
     def elapse(self, seconds: float) -> None:
@@ -221,57 +224,3 @@ class LivingApi:
             }
             for stream in (*CREATOR, *EXPERIENCE)
         }
-
-    def page(
-        self, stream: str, account: str | None, limit: int, offset: int, query: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """Return the body of an answer of the creator API."""
-        first = query.get("transaction_from_date", "0000")
-        last = query.get("transaction_to_date", "9999-12-31")
-        rows = [
-            row
-            for row in self.in_order(stream, account)
-            if stream != "social_income_transactions" or first <= f"{row.day:%Y-%m-%d}" <= last
-        ]
-        size = min(limit, self.cap_of(stream, account))
-        shown = [row for row in rows[offset : offset + size] if not row.is_hidden]
-        echo = limit if self.quirks.echoes_asked_limit else size
-        dates = {"from_date": query.get("from_date"), "to_date": query.get("to_date")}
-        body: dict[str, Any] = {
-            "data": [*self.records(stream, shown)],
-            "metadata": {"offset": offset, "limit": echo, **dates},
-        }
-        if self.quirks.total != "none":
-            body["total"] = len(rows) if self.quirks.total == "right" else len(shown)
-        return body
-
-    def records(self, stream: str, rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
-        """Return rows as a service shows them."""
-        for row in rows:
-            record = {"id": row.id, "name": f"{row.id} ({row.revision})", "revision": row.revision}
-            record["updated_at"] = _spell(stream, row.stamp)
-            if stream == "accounts":
-                account = self.accounts[row.id]
-                record["status"] = account.status
-                record["data"] = {
-                    PRODUCTS[child]: {"status": known.status, "last_sync_at": _text(known)}
-                    for child, known in account.products.items()
-                    if known.status is not None
-                }
-            elif stream == "content_items":
-                record["published_at"] = _spell(stream, row.day)
-            elif stream == "social_income_transactions":
-                record["transaction_at"] = _spell(stream, row.day)
-            yield record
-
-
-def _text(product: Product) -> str | None:
-    at = product.last_sync_at
-    return None if at is None else at.replace(tzinfo=None).isoformat()
-
-
-def _spell(stream: str, moment: datetime) -> object:
-    if stream in IN_MILLISECONDS:
-        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    text = moment.replace(tzinfo=None).isoformat()
-    return f"{text}Z" if stream in EXPERIENCE else text

@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import warnings
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
@@ -23,6 +23,7 @@ from tap_analytics.__main__ import main
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from types import ModuleType
 
 
 @dataclass(frozen=True)
@@ -93,19 +94,23 @@ def no_waiting() -> Iterator[None]:
 @contextmanager
 def hints(*, are_followed: bool) -> Iterator[None]:
     """Let all hints count, though the server answers at once, or none at all."""
-    import tap_analytics.pace  # noqa: PLC0415
-    import tap_analytics.prefetch  # noqa: PLC0415
-
-    with patch.object(tap_analytics.pace, "NOTICEABLE", 0.0):
-        if are_followed:
-            yield
-        else:
-            with patch.object(tap_analytics.prefetch.PrefetchingSession, "hint", _pass_over):
-                yield
+    with ExitStack() as stack:
+        for module in tap_modules():
+            if hasattr(module, "NOTICEABLE"):
+                stack.enter_context(patch.object(module, "NOTICEABLE", 0.0))
+            session = getattr(module, "PrefetchingSession", None)
+            if session is not None and not are_followed:
+                stack.enter_context(patch.object(session, "hint", _pass_over))
+        yield
 
 
 def _pass_over(*_: object) -> None:
     pass
+
+
+def tap_modules() -> list[ModuleType]:
+    """Return the modules of the tap, wherever they have been put."""
+    return [module for name, module in sys.modules.items() if name.startswith("tap_analytics.")]
 
 
 @contextmanager
@@ -113,19 +118,15 @@ def clock_of_the_tap(now: Callable[[], datetime]) -> Iterator[None]:
     """Let the tap's own clock show a virtual time, wherever its modules say `datetime.now`."""
 
     class OfDatetime(type):
-        def __instancecheck__(cls, instance: object) -> bool:
+        def __instancecheck__(cls, instance: object) -> bool:  # type: ignore[explicit-override]
             return isinstance(instance, datetime)
 
     class VirtualDatetime(datetime, metaclass=OfDatetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override,explicit-override]
             return now().astimezone(tz or UTC)
 
-    modules = [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith("tap_analytics") and getattr(module, "datetime", None) is datetime
-    ]
+    modules = [m for m in tap_modules() if getattr(m, "datetime", None) is datetime]
     for module in modules:
         vars(module)["datetime"] = VirtualDatetime
     try:

@@ -7,9 +7,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from plain import Plain
 
-@dataclass(frozen=True)
-class Loading:
+
+@dataclass(frozen=True, repr=False)
+class Loading(Plain):
     """How far a loader came, in thousandths of the tap's output.
 
     Attributes:
