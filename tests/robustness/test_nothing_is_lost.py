@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+HISTORIES = 160
+"""How many histories are played, unless the option `--histories` says otherwise."""
+
 SHARDS = 4
 """How many tests the histories are shared out to, for them to run side by side."""
 
@@ -31,8 +34,9 @@ def test_nothing_is_lost_over_any_series_of_syncs(
     del shard
 
     @settings(
-        max_examples=max(1, pytestconfig.getoption("histories") // SHARDS),
+        max_examples=max(1, pytestconfig.getoption("histories", HISTORIES) // SHARDS),
         suppress_health_check=list(HealthCheck),
+        deadline=None,
     )
     @given(histories)
     def play(history: History) -> None:

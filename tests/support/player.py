@@ -87,7 +87,9 @@ class Player:
         self._note(synced, synced.missteps())
         if sync.kept_at is not None:
             self._keep(synced.run, sync.kept_at)
+        before = self.warehouse.copy()
         self.warehouse.load(synced.run.messages, sync.loading)
+        self._note(synced, synced.removals(before, self.warehouse))
         if sync.loading.is_whole:
             self._note(synced, synced.losses(self.warehouse))
 

@@ -66,6 +66,14 @@ class Synced:
                     f"in revision {revision}, and is held in {held}"
                 )
 
+    def removals(self, before: Warehouse, after: Warehouse) -> Iterator[str]:
+        """Find what stood still all the time, and was held, and has been removed (1)."""
+        for stream, key, revision in self._due(self.visit.sight.before):
+            was_held = before.held(stream, key) == revision
+            is_held = after.held(stream, key) > 0
+            if was_held and not is_held and (stream, key) not in self.visit.api.changed:
+                yield f"1. After {self.name}: {stream} {key} is removed, and still listed"
+
     def differences(self, warehouse: Warehouse, promise: int) -> Iterator[str]:
         """Find where a warehouse differs from services that are quiet (2, 3)."""
         if self.run.status:
