@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from histories import History, describe, histories
 from hypothesis import HealthCheck, given, settings
+from known_losses import KNOWN_LOSSES
 from living_server import LivingServer
 from player import Player
 
@@ -44,3 +45,11 @@ def test_nothing_is_lost_over_any_series_of_syncs(
         assert not broken, "\n".join([*broken, "", describe(history)])
 
     play()
+
+
+@pytest.mark.parametrize("history", KNOWN_LOSSES.values(), ids=KNOWN_LOSSES.keys())
+def test_nothing_is_lost_where_it_was_once(
+    server: LivingServer, tmp_path: Path, history: History
+) -> None:
+    broken = Player(history, server, tmp_path).play()
+    assert not broken, "\n".join([*broken, "", describe(history)])

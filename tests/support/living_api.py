@@ -142,6 +142,7 @@ class LivingApi:
         changed: Stream and key of what has been written or taken away lately.
         removed: Stream and key of what has been taken away lately.
         changes: How many changes there have been lately, by stream.
+        known: Stream and key of all that has ever been written.
         asked: The account of the request that is about to be answered.
     """
 
@@ -152,6 +153,7 @@ class LivingApi:
     changed: set[tuple[str, str]] = field(default_factory=set)
     removed: set[tuple[str, str]] = field(default_factory=set)
     changes: Counter[str] = field(default_factory=Counter)
+    known: set[tuple[str, str]] = field(default_factory=set)
     asked: str | None = None
     names: Iterator[int] = field(default_factory=lambda: iter(range(1_000_000)))
 
@@ -167,6 +169,7 @@ class LivingApi:
 
     def note(self, stream: str, row: Row, *, is_removed: bool = False) -> None:
         """Note that a row was written, or taken away."""
+        self.known.add((stream, row.id))
         self.changed.add((stream, row.id))
         self.changes[stream] += 1
         if is_removed:

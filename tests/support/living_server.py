@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
+from select import select
 from typing import TYPE_CHECKING
 
-from living_answers import NOTHING, is_whole
+from living_answers import HINTS, NOTHING, is_whole
 
 if TYPE_CHECKING:
     from typing import Self
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 """Seconds for which a connection is kept that nobody uses."""
+
+PATIENCE = 0.02
+"""Seconds between hints and the answer, at most."""
 
 
 class LivingServer:
@@ -70,6 +74,11 @@ class LivingServer:
                     received += data
                 head, _, received = received.partition(b"\r\n\r\n")
                 answer = self._answer(head.split(b" ", 2)[1].decode())
+                if answer.startswith(HINTS):
+                    connection.sendall(HINTS)
+                    # Whoever takes them for the answer sends the next request.
+                    select([connection], [], [], PATIENCE)
+                    answer = answer.removeprefix(HINTS)
                 connection.sendall(answer)
                 if not is_whole(answer):
                     return

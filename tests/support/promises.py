@@ -74,6 +74,13 @@ class Synced:
             if was_held and not is_held and (stream, key) not in self.visit.api.changed:
                 yield f"1. After {self.name}: {stream} {key} is removed, and still listed"
 
+    def strangers(self, warehouse: Warehouse) -> Iterator[str]:
+        """Find what is held of a stream that it never had (1)."""
+        for stream in warehouse.tables:
+            for key in warehouse.ids(stream):
+                if (stream, key) not in self.visit.api.known:
+                    yield f"1. After {self.name}: {stream} holds {key}, which it never had"
+
     def differences(self, warehouse: Warehouse, promise: int) -> Iterator[str]:
         """Find where a warehouse differs from services that are quiet (2, 3)."""
         if self.run.status:

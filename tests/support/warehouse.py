@@ -32,9 +32,17 @@ class Loading(Plain):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A row of the warehouse: what the API calls its revision, and the version of its table."""
+    """A row of the warehouse.
+
+    Attributes:
+        revision: As the API calls it.
+        load: Which load it came with. A version is only compared with others of one load, as
+            versions may be told in seconds, and tests go faster than that.
+        version: The version of its table.
+    """
 
     revision: int
+    load: int
     version: int | None
 
 
@@ -45,20 +53,24 @@ class Warehouse:
     Attributes:
         tables: By stream and primary key.
         state: The value of the last STATE message that everything before it was written for.
+        keys: The names of the primary key's fields, by stream.
+        loads: How many loads there have been.
     """
 
     tables: dict[str, dict[tuple[Any, ...], Held]] = field(default_factory=dict)
     state: dict[str, Any] | None = None
     keys: dict[str, list[str]] = field(default_factory=dict)
+    loads: int = 0
 
     def copy(self) -> Warehouse:
         """Return a warehouse of its own with the same in it."""
         tables = {stream: dict(rows) for stream, rows in self.tables.items()}
-        return Warehouse(tables, deepcopy(self.state), dict(self.keys))
+        return Warehouse(tables, deepcopy(self.state), dict(self.keys), self.loads)
 
     def load(self, messages: list[dict[str, Any]], loading: Loading | None = None) -> None:
         """Load messages, all or as far as a loader came."""
         loading = loading or Loading()
+        self.loads += 1
         arrived = len(messages) * loading.arrived // 1000
         flushed = arrived * loading.flushed // 1000
         for number, message in enumerate(messages[:arrived]):
@@ -78,11 +90,12 @@ class Warehouse:
             case "RECORD":
                 record = message["record"]
                 key = tuple(record[name] for name in self.keys[stream])
-                table[key] = Held(record.get("revision", 0), message.get("version"))
+                table[key] = Held(record.get("revision", 0), self.loads, message.get("version"))
             case "ACTIVATE_VERSION":
-                current = message["version"]
-                kept = {key: held for key, held in table.items() if held.version == current}
-                self.tables[stream] = kept
+                current = (self.loads, message["version"])
+                self.tables[stream] = {
+                    key: held for key, held in table.items() if (held.load, held.version) == current
+                }
 
     def held(self, stream: str, key: str) -> int:
         """Return the revision that is held of a record, 0 if it isn't held."""
