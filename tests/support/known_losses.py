@@ -9,7 +9,6 @@ from histories import History, Options, Sync
 from living_api import Quirks
 from living_changes import Delete, Insert, Misdate, Pass, Update
 from living_weather import Fault, Step, Trouble, TroubleKind, Weather
-from living_writing import ASKED
 from warehouse import Loading
 
 CREATORS = tuple(Connect(2, 1, 3) for _ in range(7))
@@ -96,7 +95,7 @@ KNOWN_LOSSES = {
     "an account is deleted while its rows are listed, and comes back": History(
         Options(page_size=2, concurrent=1),
         beginning=(Connect(7, 0, 3), Connect(1)),
-        syncs=(meanwhile(Step(3, Remove(ASKED), "content_items")), Sync((Return(),))),
+        syncs=(meanwhile(Step(5, Remove(), "content_items")), Sync((Return(),))),
     ),
     "the tap is interrupted": History(
         SMALL, beginning=CREATORS, syncs=(Sync(kept_at=900, loading=Loading(900, 900)),)
