@@ -38,6 +38,7 @@ def test_nothing_is_lost_over_any_series_of_syncs(
         max_examples=max(1, pytestconfig.getoption("histories", HISTORIES) // SHARDS),
         suppress_health_check=list(HealthCheck),
         deadline=None,
+        report_multiple_bugs=False,
     )
     @given(histories)
     def play(history: History) -> None:
