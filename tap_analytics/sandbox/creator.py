@@ -1,4 +1,4 @@
-"""The creator API's records, before anything is odd about them."""
+"""The creator API's records, still without oddities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tap_analytics.sandbox.accounts import (
     refs,
     user_name,
 )
-from tap_analytics.sandbox.rows import make_id
+from tap_analytics.sandbox.rows import make_id, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,7 @@ _COUNTS = (
 
 
 def _stamp(row: Row, moment: datetime) -> str:
-    exact = moment if row.index % 4 else moment.replace(microsecond=0)
-    return exact.replace(tzinfo=None).isoformat()
+    return stamp(moment if row.index % 4 else moment.replace(microsecond=0))
 
 
 def _life(row: Row) -> Record:
