@@ -44,13 +44,15 @@ def merged(resource: str, listed: list[Record], changed: Iterable[Record]) -> li
     """
     fresh = {record["id"]: record for record in changed}
     field = _ORDER.get(resource, "id")
-    result = []
-    for record in listed:
-        version = fresh.get(str(record.get("id")))
-        if version is None:
-            result.append(record)
-        elif version.get(field) == record.get(field):
-            result.append(fresh.pop(version["id"]))
+    result = list(listed)
+    for index in reversed([i for i, record in enumerate(listed) if record.get("id") in fresh]):
+        version = fresh[listed[index]["id"]]
+        if version.get(field) == listed[index].get(field):
+            result[index] = fresh.pop(version["id"])
+        else:
+            del result[index]
+    if not fresh:
+        return result
     if resource in _ORDER:
         return in_order(resource, [*fresh.values(), *result])
     return [*result, *fresh.values()]

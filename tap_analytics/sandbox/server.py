@@ -65,12 +65,10 @@ class Sandbox(Endpoint):
             rows: How many records each resource has on day 0.
             latency: Milliseconds before each answer.
             rate_limit: Requests a second that each API answers. Further ones get a 429.
-            fail_rate: The share of requests, 0 to 1, that fail, in all the ways a request can. The
-                same request fails at most twice in a row.
+            fail_rate: The share of requests, 0 to 1, that fail; the same at most twice in a row.
             live: Whether to differ from the seeds as the live services do.
-            churn: The share of requests, 0 to 1, before which something happens at the live
-                creator API.
-            seed: Chooses what happens.
+            churn: The share of requests, 0 to 1, before which the live creator API changes.
+            seed: Chooses the changes.
             intercept: As the attribute.
             day: How many days after day 0 it is.
             port: The port to listen on. 0 takes a free one.
@@ -78,19 +76,12 @@ class Sandbox(Endpoint):
         Raises:
             ValueError: `churn` is given without `live`.
         """
-        if churn and not live:
-            message = "churn needs live=True"
-            raise ValueError(message)
         super().__init__(port)
         self.requests: list[Request] = []
         self.intercept = intercept
         self.skew = timedelta()
         self._latency = latency / 1000
-        self._life: Life | None = None
-        self._store = Store(rows, day)
-        if live:
-            self._store = store = LivingStore(rows, day)
-            self._life = Life(store, churn, seed)
+        self._store, self._life = _open(rows, day, churn, seed, live=live)
         self._service = Service(self._store, self._life)
         self._rate_limit = RateLimit(rate_limit) if rate_limit else None
         self._faults = Faults(fail_rate, self._service.answer) if fail_rate else None
@@ -168,6 +159,16 @@ class Sandbox(Endpoint):
             if layer and (reply := layer(request)):
                 return reply
         return self._service.answer(request)
+
+
+def _open(rows: int, day: int, churn: float, seed: int, *, live: bool) -> tuple[Store, Life | None]:
+    if live:
+        store = LivingStore(rows, day)
+        return store, Life(store, churn, seed)
+    if churn:
+        message = "A sandbox with churn must be live"
+        raise ValueError(message)
+    return Store(rows, day), None
 
 
 def _settings(url: str) -> dict[str, Any]:
