@@ -281,7 +281,7 @@ def start(sandbox: Sandbox, folder: Path, **settings: object) -> Iterator[subpro
     """Start the tap. It ends with the context, so that no test waits for it for ever."""
     config = folder / "config.json"
     config.write_text(json.dumps(impatient(sandbox, **settings)))
-    command = [SCRIPT, "--config", config]
+    command: list[str | Path] = [SCRIPT, "--config", config]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process
