@@ -10,7 +10,8 @@ from tap_analytics.exceptions import OffsetIgnoredError
 from tap_analytics.listing.overlap import Overlap
 from tap_analytics.listing.pages import page_of
 from tap_analytics.listing.paginator import Paginator
-from tap_analytics.listing.seen import MEMORY, SeenVersions, id_of, version_of
+from tap_analytics.listing.probe import FAR_OFFSET, OffsetProbe
+from tap_analytics.listing.seen import MEMORY, SeenVersions, version_of
 
 if TYPE_CHECKING:
     import requests
@@ -22,9 +23,6 @@ MAX_LIMIT = 100
 
 MAX_REREADS = 5
 """How often the head of a listing is read again, until it stands still."""
-
-FAR_OFFSET = 1_000_000
-"""An offset past the end of any listing. A server that answers it with known records ignores it."""
 
 
 class Slice(NamedTuple):
@@ -66,11 +64,9 @@ class LimitOffsetPaginator(Paginator):
         self._rereads = rereads
         self._seen = SeenVersions(None if rereads else MEMORY)
         self._overlap = Overlap(self._seen)
-        self._farthest = -1
-        self._ends: tuple[str, str] | None = None
+        self._probe = OffsetProbe()
         # Where to go on after the question whether the server ignores offsets.
         self._after_probe: Slice | None = None
-        self._is_offset_honoured = False
 
     @property
     def _is_rereading(self) -> bool:
@@ -98,10 +94,7 @@ class LimitOffsetPaginator(Paginator):
             records, versions, is_sent_ahead=is_sent_ahead
         )
         if self.is_adrift:
-            is_repeated = bool(records) and _ends_of(records) == self._ends
-            self._go_back(is_sent_ahead=is_sent_ahead)
-            if is_repeated and not is_sent_ahead:
-                self._probe(self._value)
+            self._go_back(records, is_sent_ahead=is_sent_ahead)
             return []
         if not records:
             self._end_or_widen()
@@ -109,70 +102,62 @@ class LimitOffsetPaginator(Paginator):
         return self._read_page(records, versions)
 
     def _read_page(self, records: list[Any], versions: list[int]) -> list[Any]:
-        offset, limit = self._value
+        offset, limit = self._page
         is_lone_overlap = self._overlap.is_due and len(records) == 1
         new = self._seen.add(records, versions)
-        is_known_head = self._is_rereading and self._seen.are_all_older(versions)
+        is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
         following = Slice(
             offset + len(records) - self._overlap.end_page(records),
             self._limit if len(records) >= limit else MAX_LIMIT,
         )
-        is_forward = offset > self._farthest
-        self._farthest = max(self._farthest, offset)
-        ends = _ends_of(records)
-        is_repeated = is_forward and (not new or ends == self._ends)
-        self._ends = ends
-        if is_known_head:
+        if self._is_rereading and self._seen.are_all_older(versions):
             self._end_pass()
-        elif is_repeated and not is_lone_overlap:
-            self._probe(following)
+        elif is_probe_needed and not (is_lone_overlap or self._is_rereading):
+            self._ask_far(following)
         else:
-            self._value = following
+            self._page = following
         return new
 
-    def _probe(self, following: Slice) -> None:
-        """Ask whether the server ignores offsets, before going on. Once per listing is enough."""
-        if self._is_offset_honoured or self._is_rereading:
-            self._value = following
-        else:
-            self._after_probe, self.is_probe = following, True
-            self._value = Slice(FAR_OFFSET, MAX_LIMIT)
+    def _ask_far(self, following: Slice) -> None:
+        self._after_probe, self.is_probe = following, True
+        self._page = Slice(FAR_OFFSET, MAX_LIMIT)
 
-    def _go_back(self, *, is_sent_ahead: bool) -> None:
+    def _go_back(self, records: list[Any], *, is_sent_ahead: bool) -> None:
         if is_sent_ahead:
             # The same page again, this time in its turn.
             return
-        offset = max(0, self._value.offset - MAX_LIMIT + 1)
-        logger.info("The listing has shifted at offset %d: going back", self._value.offset)
-        self._value = Slice(offset, MAX_LIMIT)
+        offset = max(0, self._page.offset - MAX_LIMIT + 1)
+        logger.info("The listing has shifted at offset %d: going back", self._page.offset)
         if not offset:
             # Nothing comes before the first record.
             self._overlap.reset()
+        if self._probe.is_repeated(records) and not self._is_rereading:
+            self._ask_far(Slice(offset, MAX_LIMIT))
+        else:
+            self._page = Slice(offset, MAX_LIMIT)
 
     def _end_or_widen(self) -> None:
-        if self._value.limit < MAX_LIMIT:
-            self._value = self._value._replace(limit=MAX_LIMIT)
+        if self._page.limit < MAX_LIMIT:
+            self._page = self._page._replace(limit=MAX_LIMIT)
         else:
             self._end_pass()
 
     def _end_pass(self) -> None:
-        is_still = self._is_rereading and self._value.offset == 0
+        is_still = self._is_rereading and self._page.offset == 0
         if not self._rereads or is_still:
-            self._finished = True
+            self._is_finished = True
         elif self._seen.passes == MAX_REREADS:
-            self.is_unsettled = self._finished = True
+            self.is_unsettled = self._is_finished = True
         else:
             self._seen.begin_pass()
             self.is_first_pass = False
             self._overlap.reset()
-            self._value = Slice(0, self._limit)
+            self._page = Slice(0, self._limit)
 
     def _read_probe(self, following: Slice, records: list[Any], versions: list[int]) -> list[Any]:
         self._after_probe, self.is_probe = None, False
-        self._value = following
-        is_same = bool(records) and self._ends is not None and id_of(records[0]) == self._ends[0]
-        if not is_same and not self._seen.is_any_of_this_pass(versions):
-            self._is_offset_honoured = True
+        self._page = following
+        if not self._probe.is_ignored(records, versions, self._seen):
             return []
         new = self._seen.add(records, versions)
         if len(records) == MAX_LIMIT:
@@ -186,9 +171,5 @@ class LimitOffsetPaginator(Paginator):
             "taken for the whole listing.",
             len(records),
         )
-        self._finished = True
+        self._is_finished = True
         return new
-
-
-def _ends_of(records: list[Any]) -> tuple[str, str]:
-    return id_of(records[0]), id_of(records[-1])

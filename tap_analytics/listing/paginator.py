@@ -29,6 +29,16 @@ class Paginator(BaseAPIPaginator[Any], ABC):
     is_first_pass: bool = True
     is_unsettled: bool = False
 
+    def __init__(self, first_page: Any) -> None:  # noqa: ANN401 - as the API pages
+        """Start at the first page.
+
+        Args:
+            first_page: What asks for the first page.
+        """
+        super().__init__(first_page)
+        self._page = first_page
+        self._is_finished = False
+
     @abstractmethod
     def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
         """Return the records that a response adds, and move on to the next page.
@@ -41,14 +51,25 @@ class Paginator(BaseAPIPaginator[Any], ABC):
             The new records in the listing's order, which may be none.
         """
 
+    # The SDK's properties return what its own `advance` has found. Here `read` finds it.
+
+    @property
+    @override
+    def current_value(self) -> Any:
+        return self._page
+
+    @property
+    @override
+    def finished(self) -> bool:
+        return self._is_finished
+
     @override
     def advance(self, response: requests.Response) -> None:
-        """Count a page; `read` has found the next one.
+        """Do nothing: `read` has found the next page.
 
         Args:
             response: The response for the current page.
         """
-        self._page_count += 1
 
     @override
     def get_next(self, response: requests.Response) -> Any:
@@ -69,5 +90,5 @@ class SinglePagePaginator(Paginator):
 
     @override
     def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
-        self._finished = True
+        self._is_finished = True
         return page_of(response).records

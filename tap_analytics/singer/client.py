@@ -14,7 +14,7 @@ from singer_sdk.streams.rest import PageContext
 
 from tap_analytics._compat import override
 from tap_analytics.log.wording import one_line
-from tap_analytics.singer.lookahead import LookAhead
+from tap_analytics.singer.lookahead import HintedStream, LookAhead
 from tap_analytics.singer.statistics import StreamStatistics
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import requests
     from requests.auth import AuthBase
     from singer_sdk import Tap
-    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.helpers.types import Context
 
     from tap_analytics.http.session import PrefetchingSession
     from tap_analytics.singer.connection import Connection
@@ -146,14 +146,11 @@ class ApiStream(RESTStream[Any], ABC):
         return request
 
     def page_request(self, context: Context | None, page: Any) -> requests.PreparedRequest:  # noqa: ANN401 - as the API pages
-        """Make the request that the SDK will make for a page, to hint at it.
+        """Return the request that the SDK will make for a page, to hint at it.
 
         Args:
-            context: The stream's context, None if it has none.
+            context: The stream's context.
             page: The page, as the paginator's value.
-
-        Returns:
-            The request.
         """
         request = self.get_http_request(page=PageContext(context, page))
         return self.build_prepared_request(
@@ -165,18 +162,9 @@ class ApiStream(RESTStream[Any], ABC):
         )
 
     @property
-    def children_to_hint(self) -> Sequence[ApiStream]:
+    def children_to_hint(self) -> Sequence[HintedStream]:
         """The child streams whose first pages are known from a page of this stream."""
         return ()
-
-    def is_due(self, parent_record: Record) -> bool:
-        """Return whether the listing that belongs to a record of the parent is to be read.
-
-        Args:
-            parent_record: The record.
-        """
-        del parent_record
-        return True
 
     def line(self, message: str) -> str:
         """Return a message that begins with the stream and the account, if there is one.

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_analytics.http.hints import Hint
 from tap_analytics.listing.pages import page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import requests
-    from singer_sdk.helpers.types import Context
+    from singer_sdk import Stream
+    from singer_sdk.helpers.types import Context, Record
 
+    from tap_analytics.http.session import PrefetchingSession
     from tap_analytics.listing.pagination import Slice
-    from tap_analytics.singer.client import ApiStream
+    from tap_analytics.singer.connection import Connection
 
 # What is being read comes first: a child's pages before its parent's, both before what children
 # that are not reached yet will ask for.
@@ -25,13 +27,40 @@ _CHILD, _PARENT = -2, -1
 _BEFORE_CHILDREN = -64
 
 
+class HintedStream(Protocol):
+    """What there is to know of a stream to foresee its requests."""
+
+    name: str
+    connection: Connection
+    look_ahead: LookAhead
+    parent_stream_type: type[Stream] | None
+
+    @property
+    def requests_session(self) -> PrefetchingSession:
+        """The session that sends its requests."""
+
+    @property
+    def has_selected_descendents(self) -> bool:
+        """Whether the stream is read for its children."""
+
+    @property
+    def children_to_hint(self) -> Sequence[HintedStream]:
+        """The child streams whose first pages are known from a page of this stream."""
+
+    def get_child_context(self, record: Record, context: Context | None) -> Context | None:
+        """Return the context of the children of a record."""
+
+    def page_request(self, context: Context | None, page: Slice | None) -> requests.PreparedRequest:
+        """Return the request that the stream will make for a page."""
+
+
 class LookAhead:
     """Hints at the next pages of a stream's listings.
 
     A hint may be wrong. It then costs a request, and changes nothing in what is read.
     """
 
-    def __init__(self, stream: ApiStream) -> None:
+    def __init__(self, stream: HintedStream) -> None:
         """Prepare to hint.
 
         Args:
@@ -138,5 +167,4 @@ class LookAhead:
             if isinstance(record, dict) and record.get("id") is not None:
                 child_context: Any = self._stream.get_child_context(record, context)
                 for rank, child in children:
-                    if child.is_due(record):
-                        yield child.look_ahead.first_page((*place, number, rank), child_context)
+                    yield child.look_ahead.first_page((*place, number, rank), child_context)

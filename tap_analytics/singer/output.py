@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Message
 
     from tap_analytics.singer.batches import Batches
-    from tap_analytics.singer.stream import AnalyticsStream
+    from tap_analytics.singer.replication import IncrementalStream
 
 
 class StreamOutput:
@@ -26,7 +26,7 @@ class StreamOutput:
         version: The version of a full table, if versions are activated.
     """
 
-    def __init__(self, stream: AnalyticsStream, write: Callable[[Message], None]) -> None:
+    def __init__(self, stream: IncrementalStream, write: Callable[[Message], None]) -> None:
         """Write nothing yet.
 
         Args:

@@ -37,7 +37,11 @@ UNSETTLED_STATUSES = frozenset({"IN_PROGRESS", "PARTIAL_SYNCED"})
 
 
 class IncrementalStream(ListingStream, ABC):
-    """A listing of which only what has changed since the bookmark is emitted."""
+    """A listing of which only what has changed since the bookmark is emitted.
+
+    Attributes:
+        full_table_version: The version that this sync gives a full table.
+    """
 
     primary_keys = ("id",)
     replication_key = "updated_at"
@@ -57,6 +61,7 @@ class IncrementalStream(ListingStream, ABC):
             connection: The API that lists it.
         """
         super().__init__(tap, connection)
+        self.full_table_version = tap.initialized_at // 1000
         self._bookmarks: Bookmarks = StreamBookmark({}, "updated_at")
         self._records = RecordReader(self.schema, self.logger.warning)
         self._received_at: datetime | None = None

@@ -82,7 +82,6 @@ class AnalyticsStream(ParentStream, ABC):
         """
         super().__init__(tap, connection)
         self.failures = StreamFailures(self.name, connection.failures, self.logger)
-        self.full_table_version = tap.initialized_at // 1000
         self.output = StreamOutput(self, tap.write_message)
         self._run: Run | None = None
         # Listings that are read, but have records in a batch that is not written yet.

@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_analytics.exceptions import OffsetIgnoredError
-from tap_analytics.listing.pagination import FAR_OFFSET, LimitOffsetPaginator, Slice
+from tap_analytics.listing.pagination import LimitOffsetPaginator, Slice
+from tap_analytics.listing.probe import FAR_OFFSET
 from tap_analytics.listing.paging import LimitOffset
 from tap_analytics.listing.seen import SeenVersions
 
