@@ -105,7 +105,7 @@ FAULTS = {
 def test_every_record_arrives_once_and_in_order_where_retries_suffice(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float], fault: Reply, times: int, path: str
 ) -> None:
-    offset = "10" if path == "/users" else None
+    offset = "9" if path == "/users" else None
     sandbox.intercept = at(path, *[fault] * times, offset=offset)
     run = run_tap(impatient(sandbox, backoff_factor=2))
     assert run.status == 0, run.log
