@@ -67,10 +67,10 @@ def test_the_requests_are_those_of_the_seeds(run_tap: RunTap, sandbox: Sandbox) 
     for stream in EXPERIENCE_STREAMS:
         assert asked.count(("GET", f"/v2/accounts/{account}/{stream}", ())) == 1
     pages = [query for _, path, query in asked if path == "/v1/work-platforms"]
-    assert pages[:2] == [(("limit", "10"), ("offset", "0")), (("limit", "10"), ("offset", "10"))]
-    # The one after the last is asked for before the last has come.
-    assert set(pages[2:]) <= {(("limit", "10"), ("offset", str(n))) for n in (20, 30)}
-    assert (("limit", "10"), ("offset", "20")) in pages
+    # Pages overlap by one record, and the last one is empty but for that.
+    asked_for = {int(dict(query)["offset"]) for query in pages}
+    assert asked_for >= {0, 9, 18, 24}
+    assert {dict(query)["limit"] for query in pages if int(dict(query)["offset"]) <= 18} == {"10"}
     settings = sandbox.settings
     for request in sandbox.requests:
         names = ("client_id", "client_secret")
