@@ -106,7 +106,9 @@ def test_every_record_arrives_once_and_in_order_where_retries_suffice(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float], fault: Reply, times: int, path: str
 ) -> None:
     offset = "9" if path == "/users" else None
-    sandbox.intercept = at(path, *[fault] * times, offset=offset)
+    # The first drop is that of a connection that had been kept, which costs no retry.
+    faults = times + (fault.fault == "drop")
+    sandbox.intercept = at(path, *[fault] * faults, offset=offset)
     run = run_tap(impatient(sandbox, backoff_factor=2))
     assert run.status == 0, run.log
     stream = path[1:]
@@ -122,7 +124,7 @@ def test_every_record_arrives_once_and_in_order_where_retries_suffice(
 def test_where_retries_do_not_suffice_the_tap_fails_and_says_why(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float], fault: Reply, path: str
 ) -> None:
-    sandbox.intercept = at(path, *[fault] * 4)
+    sandbox.intercept = at(path, *[fault] * 5)
     run = run_tap(impatient(sandbox, max_retries=3))
     assert run.status == 1
     assert len(waits) == 3
