@@ -280,7 +280,7 @@ def test_the_first_state_is_where_the_tap_starts(
     # stream, it would be confirmed when the second one is loaded, whether the first one is or not.
     first = run_tap(impatient(sandbox), state=state)
     assert first.messages[0]["type"] == "STATE"
-    assert first.messages[0]["value"] == {"bookmarks": dict.fromkeys(STREAMS, {})}
+    assert first.messages[0]["value"] == {"bookmarks": {stream: {} for stream in STREAMS}}
     second = run_tap(impatient(sandbox), state=first.state)
     assert second.messages[0] == {"type": "STATE", "value": first.state}
 
