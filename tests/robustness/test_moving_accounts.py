@@ -62,8 +62,8 @@ def test_an_account_that_jumps_to_the_front_is_not_stale_after_the_next_sync(
     accounts = api.fill(35, contents=2)
     first = run_tap(api.creator())
     api.wait(days=1)
-    # It changed an hour ago, and now comes to the front for another reason.
     api.publish(CONTENT, accounts[-1], 1, age=-60 * 23)
+    api.publish(CONTENT, accounts[0], 1, age=-60 * 24)
     api.script = touching_the_last(api, at_offset=10)
     second = run_tap(api.creator(), state=first.state)
     api.script = None
@@ -79,10 +79,11 @@ def test_one_request_in_ten_moves_one_of_200_accounts_and_none_is_missed(
     runs = [run_tap(api.creator(page_size=50))]
     for day in range(2):
         api.wait(days=1)
-        for account in [row["id"] for row in api.rows["accounts"]][day::2]:
-            api.change("accounts", account)
-        for row in [*api.rows[CONTENT]][day::2]:
-            api.change(CONTENT, row["id"])
+        for stream in ("accounts", CONTENT):
+            for key in [row["id"] for row in api.rows[stream]][day::2]:
+                api.wait(seconds=1)
+                api.change(stream, key)
+        api.wait(hours=1)
         asked = 0
 
         def move(call: Call) -> None:
