@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -130,7 +130,7 @@ def test_an_account_without_content_still_has_its_income_remembered(
 @pytest.mark.parametrize(
     "dated",
     [
-        BEGINNING + timedelta(days=400),
+        datetime.now(UTC) + timedelta(days=400),
         BEGINNING.replace(year=2099),
         BEGINNING.replace(year=1999),
         BEGINNING.replace(year=1970),
