@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from scripted_api import (
@@ -143,7 +143,7 @@ def test_an_income_arrives_whatever_the_date_of_its_transaction(
     first = run_tap(api.creator(start_date="2024-03-01"))
     api.wait(days=1)
     changed = stamp(api.moment - timedelta(hours=1))
-    odd = {"transaction_at": f"{dated:%Y-%m-%dT%H:%M:%S}", "updated_at": changed}
+    odd: dict[str, Any] = {"transaction_at": f"{dated:%Y-%m-%dT%H:%M:%S}", "updated_at": changed}
     for place, key in ((0, "late"), (1, "planned")):
         row = api.row(INCOME, key, account={"id": accounts[0]}, **odd)
         api.rows[INCOME].insert(place, row)
@@ -169,9 +169,7 @@ def test_a_start_date_holds_for_accounts_that_are_connected_later(
     first = run_tap(api.creator(start_date="2024-03-01"))
     api.wait(days=1)
     api.rows["accounts"].insert(0, api.row("accounts", "new"))
-    before, after = (
-        api.publish(CONTENT, "new", 1, age=age * ONE_DAY)[0] for age in (150, 50)
-    )
+    before, after = (api.publish(CONTENT, "new", 1, age=age * ONE_DAY)[0] for age in (150, 50))
     second = run_tap(api.creator(start_date="2024-03-01"), state=first.state)
     assert emitted(second, CONTENT, "new") == [after]
     assert before not in second.ids(CONTENT)

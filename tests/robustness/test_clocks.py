@@ -40,6 +40,7 @@ def test_no_bookmark_is_later_than_five_minutes_before_the_first_response(
 ) -> None:
     api.fill(4, contents=2)
     changed_at(api, BEGINNING - timedelta(minutes=before))
+
     # The answers that follow don't count.
     def tick(_: Call) -> None:
         api.wait(minutes=1)

@@ -95,7 +95,7 @@ def test_a_sync_that_fails_ends_with_a_state(
     first = run_tap(api.both())
     for streams in (PER_ACCOUNT, ("work_platforms",), CREATOR, (*CREATOR, *EXPERIENCE)):
         failing = set(streams)
-        api.script = lambda call, failing=failing: (  # type: ignore[misc]
+        api.script = lambda call, failing=failing: (
             Answer(status) if call.stream in failing else None
         )
         run = run_tap(api.both(), state=load_forgetfully(first))

@@ -42,16 +42,20 @@ def interrupted(api: ScriptedApi, folder: Path, number: signal.Signals) -> Run:
             has_arrived.set()
             api.is_stopped.wait(30)
 
+    def end(process: subprocess.Popen[bytes]) -> None:
+        has_arrived.wait(30)
+        process.send_signal(number)
+
     api.gate = hang
     config = folder / "config.json"
     config.write_text(json.dumps(api.creator(max_concurrent_requests=1)))
     with subprocess.Popen(
         [SCRIPT, "--config", config], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        timer = threading.Thread(target=lambda: has_arrived.wait(30) and process.send_signal(number))
-        timer.start()
+        ender = threading.Thread(target=end, args=(process,))
+        ender.start()
         output, log = process.communicate()
-        timer.join()
+        ender.join()
     api.gate = None
     return Run(process.returncode, output, log.decode())
 

@@ -29,7 +29,9 @@ def api() -> Iterator[ScriptedApi]:
         yield running
 
 
-def touching_the_last(api: ScriptedApi, *, at_offset: int, times: int = 1) -> Callable[[Call], None]:
+def touching_the_last(
+    api: ScriptedApi, *, at_offset: int, times: int = 1
+) -> Callable[[Call], None]:
     """Let the last account change when a later page of the accounts has been asked for."""
     left = times
 
@@ -162,8 +164,9 @@ def test_a_full_table_is_activated_with_the_row_that_has_moved(
     run = run_tap(config, catalog=catalog)
     assert run.status == 0, run.log
     assert len(run.of_type("ACTIVATE_VERSION", stream)) == 1
-    assert run.of_type("RECORD", stream)[-1]["version"] == (
-        run.of_type("ACTIVATE_VERSION", stream)[0]["version"]
+    assert (
+        run.of_type("RECORD", stream)[-1]["version"]
+        == (run.of_type("ACTIVATE_VERSION", stream)[0]["version"])
     )
     assert_holds_all(api, [stream], run)
 

@@ -151,7 +151,7 @@ def test_a_bad_account_that_was_good_is_caught_up_from_its_own_bookmark(
 ) -> None:
     accounts = api.fill(6, contents=8)
     runs = [run_tap(api.creator())]
-    keys = [key for key in api.versions(CONTENT, accounts[2])][:2]
+    keys = list(api.versions(CONTENT, accounts[2]))
     api.script = refuse(answer, accounts[2])
     for _ in range(2):
         api.wait(days=1)

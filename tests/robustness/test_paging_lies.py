@@ -294,48 +294,63 @@ def test_no_row_is_missed_because_others_are_deleted_while_pages_are_sent_for_ah
     assert set(run.ids("users")) >= set(api.versions("users"))
 
 
+class FailingPage:
+    """A page of users that fails once, when those after it have been answered."""
+
+    def __init__(self, api: ScriptedApi, shift: Callable[[], None]) -> None:
+        """Take over the script of an API.
+
+        Args:
+            api: The API.
+            shift: Called before the failure.
+        """
+        self.is_overtaken = threading.Event()
+        self._api = api
+        self._shift = shift
+        self._offset: int | None = None
+        self._has_failed = False
+        self._lock = threading.Lock()
+        api.gate = self._wait
+        api.script = self._fail
+
+    def _wait(self, call: Call) -> None:
+        if call.stream == "users" and call.offset >= 90:
+            with self._lock:
+                is_chosen = self._offset is None
+                self._offset = self._offset or call.offset
+            if is_chosen:
+                # Long enough for what is in flight; soon over if that never comes.
+                self.is_overtaken.wait(1)
+
+    def _fail(self, call: Call) -> Answer | None:
+        if call.stream != "users" or self._offset is None:
+            return None
+        if sum(other.offset > self._offset for other in self._api.asked("users")) >= 3:
+            self.is_overtaken.set()
+        if call.offset != self._offset or self._has_failed:
+            return None
+        self._has_failed = True
+        self._shift()
+        return Answer(500)
+
+
 @pytest.mark.parametrize("change", ["insertion", "deletion"])
 def test_a_page_that_is_retried_is_from_another_moment_than_those_sent_for_ahead(
     api: ScriptedApi, run_tap: RunTap, change: str
 ) -> None:
-    """A page fails; those after it have been answered; the listing shifts; it is asked again."""
     keys = users(api, 300)
     api.latency = 0.003
-    is_over = threading.Event()
-    lock = threading.Lock()
-    failed: list[int] = []
 
-    def wait_for_those_after(call: Call) -> None:
-        if call.stream != "users" or call.offset < 90:
-            return
-        with lock:
-            is_first = not failed
-            if is_first:
-                failed.append(call.offset)
-        if is_first:
-            # A while is long enough for what is in flight, and no longer if that never comes.
-            is_over.wait(1)
-
-    def script(call: Call) -> Answer | None:
-        if call.stream != "users" or call.offset < 90:
-            return None
-        if call.offset != failed[0]:
-            if sum(other.offset > failed[0] for other in api.asked("users")) >= 3:
-                is_over.set()
-            return None
-        if sum(other.offset == failed[0] for other in api.asked("users")) > 1:
-            return None
+    def shift() -> None:
         if change == "insertion":
             api.rows["users"].insert(0, api.row("users", "new"))
         else:
             api.delete("users", keys[50])
-        return Answer(500)
 
-    api.gate = wait_for_those_after
-    api.script = script
+    page = FailingPage(api, shift)
     run = run_tap(api.creator(max_concurrent_requests=8))
     assert run.status == 0, run.log
-    assert is_over.is_set(), "nothing was sent for ahead of the page that failed"
+    assert page.is_overtaken.is_set(), "nothing was sent for ahead of the page that failed"
     assert set(run.ids("users")) >= set(keys) - {keys[50]}
 
 

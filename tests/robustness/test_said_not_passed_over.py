@@ -174,9 +174,7 @@ def test_a_catalog_without_the_parent_of_a_selected_stream_works(
     api: ScriptedApi, run_tap: RunTap, children: tuple[str, ...]
 ) -> None:
     catalog = select(discover(run_tap, api.creator()), *children)
-    catalog["streams"] = [
-        item for item in catalog["streams"] if item["tap_stream_id"] in children
-    ]
+    catalog["streams"] = [item for item in catalog["streams"] if item["tap_stream_id"] in children]
     runs = [run_tap(api.creator(), catalog=catalog)]
     assert runs[0].status == 0, runs[0].log
     assert {message["stream"] for message in runs[0].of_type("RECORD")} == set(children)
@@ -195,9 +193,9 @@ def test_a_stream_whose_name_differs_from_its_id_works(
     entry(catalog, stream)["stream"] = "renamed"
     runs = [run_tap(api.creator(), catalog=catalog)]
     assert runs[0].status == 0, runs[0].log
-    (name,) = {
-        message["stream"] for message in runs[0].of_type("RECORD")
-    } - set(CREATOR) or {stream}
+    (name,) = {message["stream"] for message in runs[0].of_type("RECORD")} - set(CREATOR) or {
+        stream
+    }
     assert set(runs[0].ids(name)) == api.versions(stream).keys()
     assert_holds_all(api, set(CREATOR) - {stream}, *runs)
     api.wait(hours=1)

@@ -111,9 +111,7 @@ def test_an_api_that_comes_back_is_read_from_where_it_was(
     first = run_tap(api.both())
     api.wait(days=1)
     api.change("users", "users-0002")
-    dead = run_tap(
-        api.both(creator_api_url=f"http://127.0.0.1:{closed_port()}"), state=first.state
-    )
+    dead = run_tap(api.both(creator_api_url=f"http://127.0.0.1:{closed_port()}"), state=first.state)
     for stream in CREATOR:
         assert dead.state["bookmarks"][stream] == first.state["bookmarks"][stream]
     api.wait(hours=1)

@@ -236,7 +236,7 @@ class ScriptedApi:
                 self.publish(stream, account, contents, age=number * contents)
         return accounts
 
-    def row(self, stream: str, key: str, age: float = 0, **fields: object) -> Row:
+    def row(self, stream: str, key: str, age: float = 0, **fields: Any) -> Row:  # noqa: ANN401
         """Make a row.
 
         Args:
@@ -317,14 +317,14 @@ class ScriptedApi:
 
     # Answers
 
-    def answer(self, call: Call) -> bytes | None:
+    def answer(self, call: Call) -> tuple[bytes, bool]:
         """Answer a request.
 
         Args:
             call: The request.
 
         Returns:
-            What is sent, or None if the connection is closed without an answer.
+            What is sent, and whether the connection stays open.
         """
         if self.gate:
             self.gate(call)
@@ -336,13 +336,11 @@ class ScriptedApi:
             date = self.date(self.moment)
         if answer.fault == "silence":
             self.is_stopped.wait()
-        match answer.fault:
-            case None | "cut":
-                return _encoded(answer, date)
-            case "garbage":
-                return b"\x00\xff this is no HTTP\r\n\r\n"
-            case _:
-                return None
+        if answer.fault == "garbage":
+            return b"\x00\xff this is no HTTP\r\n\r\n", False
+        if answer.fault in {"drop", "silence"}:
+            return b"", False
+        return _encoded(answer, date), answer.fault is None
 
     def listing(self, call: Call) -> Answer:
         """Answer a request for a listing, as the live services do."""
@@ -430,11 +428,9 @@ class _Conversation(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         with suppress(OSError):
             for call in self._calls():
-                answer = self.server.api.answer(call)
-                if answer is None:
-                    return
+                answer, stays_open = self.server.api.answer(call)
                 self.wfile.write(answer)
-                if not answer.startswith(b"HTTP"):
+                if not stays_open:
                     return
 
     @override

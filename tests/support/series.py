@@ -73,7 +73,11 @@ def mentions(lines: Iterable[str], *texts: str) -> list[str]:
 def without_times(run: Run) -> list[dict[str, Any]]:
     """Leave out of the messages what differs from one sync to the next."""
     return [
-        {name: value for name, value in message.items() if name not in {"time_extracted", "version"}}
+        {
+            name: value
+            for name, value in message.items()
+            if name not in {"time_extracted", "version"}
+        }
         for message in run.messages
     ]
 
