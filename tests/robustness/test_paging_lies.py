@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from scripted_api import CONTENT, CREATOR, PER_ACCOUNT, Answer, Call, ScriptedApi
-from series import assert_holds_all, at_most, mentions, without_times
+from series import assert_holds_all, at_most, mentions, refusals, without_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ def test_pages_of_one_record_are_refused_in_one_line(
 ) -> None:
     run = run_tap(api.creator(page_size=1, content_by_account=by_account))
     assert run.status == 1
-    (line,) = run.errors
+    (line,) = refusals(run)
     assert "page_size" in line
     assert api.calls == []
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from scripted_api import CONTENT, CREATOR, INCOME, PER_ACCOUNT, ScriptedApi
-from series import account_bookmark, assert_holds_all, at_most, discover, mentions, select
+from series import account_bookmark, assert_holds_all, at_most, discover, mentions, refusals, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +143,7 @@ def test_a_state_with_partitions_is_refused_in_one_line(
     partition = {"context": {"account_id": "accounts-0000"}, **one_bookmark()}
     run = run_tap(api.creator(), state=state_of(stream, {"partitions": [partition]}))
     assert run.status == 1
-    (line,) = run.errors
+    (line,) = refusals(run)
     assert "partitions" in line
     assert stream in line
     assert "Traceback" not in run.log
@@ -177,8 +177,8 @@ def test_null_in_odd_places_is_accepted_or_refused_in_one_line(
     assert "Traceback" not in run.log
     assert "Exception" not in run.log
     if run.status:
-        assert len(run.errors) == 1
-        assert re.search(r"\bstate\b|bookmark", run.errors[0], re.IGNORECASE)
+        assert len(refusals(run)) == 1
+        assert re.search(r"\bstate\b|bookmark", refusals(run)[0], re.IGNORECASE)
         assert api.calls == []
     else:
         assert_holds_all(api, PER_ACCOUNT, run)
@@ -199,7 +199,7 @@ def test_null_within_the_map_of_accounts_is_accepted_or_refused_in_one_line(
     api.wait(hours=1)
     run = run_tap(api.creator(), state=json.loads(spoilt))
     assert "Traceback" not in run.log
-    assert len(run.errors) == run.status
+    assert len(refusals(run)) == run.status
     if run.status == 0 and place == "instead of a bookmark":
         # No bookmark: from its beginning.
         assert set(api.versions(CONTENT, accounts[1])) <= set(run.ids(CONTENT))
@@ -213,7 +213,7 @@ def test_what_is_no_state_is_refused_in_one_line(
     path.write_text(text)
     run = run_tap(api.creator(), "--state", str(path))
     assert run.status == 1
-    assert len(run.errors) == 1
+    assert len(refusals(run)) == 1
     assert "Traceback" not in run.log
     assert api.calls == []
 
@@ -231,7 +231,7 @@ def test_the_bookmark_of_an_account_that_is_no_timestamp_is_refused_in_one_line(
     api.calls.clear()
     run = run_tap(api.creator(), state=json.loads(spoilt))
     assert run.status == 1
-    assert len(run.errors) == 1
+    assert len(refusals(run)) == 1
     assert "Traceback" not in run.log
     assert api.calls == []
 

@@ -236,7 +236,7 @@ class ScriptedApi:
                 self.publish(stream, account, contents, age=number * contents)
         return accounts
 
-    def row(self, stream: str, key: str, age: float = 0, **fields: Any) -> Row:  # noqa: ANN401
+    def row(self, stream: str, key: str, age: float = 0, **fields: Any) -> Row:
         """Make a row.
 
         Args:

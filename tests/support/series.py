@@ -71,15 +71,17 @@ def mentions(lines: Iterable[str], *texts: str) -> list[str]:
 
 
 def without_times(run: Run) -> list[dict[str, Any]]:
-    """Leave out of the messages what differs from one sync to the next."""
+    """Leave out of the messages what differs from one sync to the next, as to when it was."""
+    messages = [message for message in run.messages if message["type"] != "STATE"]
     return [
-        {
-            name: value
-            for name, value in message.items()
-            if name not in {"time_extracted", "version"}
-        }
-        for message in run.messages
+        {name: value for name, value in message.items() if name not in {"time_extracted", "version"}}
+        for message in [*messages, {"final": run.state}]
     ]
+
+
+def refusals(run: Run) -> list[str]:
+    """Tell what is wrong with what the tap was given, without what the SDK always adds."""
+    return [line for line in run.errors if line != "Config validation failed"]
 
 
 def discover(run_tap: RunTap, config: Mapping[str, Any]) -> dict[str, Any]:
