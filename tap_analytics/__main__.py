@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
+import os
 import sys
 from contextlib import suppress
 
-# What is imported stays, and records are freed when they have been written: to look for garbage as
-# often as Python does by default takes a quarter of the time, and finds next to none.
+# Reference counting frees records. Running the cycle collector at Python's default frequency costs
+# a quarter of the run time and finds next to nothing.
 gc.disable()
 
 from singer_sdk.exceptions import ConfigValidationError  # noqa: E402
 
 from tap_analytics.exceptions import IncompleteSyncError  # noqa: E402
+from tap_analytics.log.protection import protect_log  # noqa: E402
 from tap_analytics.log.wording import one_line  # noqa: E402
-from tap_analytics.singer.messages import BLOCK  # noqa: E402
+from tap_analytics.singer.messages import open_output  # noqa: E402
 from tap_analytics.tap import TapAnalytics  # noqa: E402
 
 gc.freeze()
@@ -24,13 +27,27 @@ gc.enable()
 
 
 def main() -> None:
-    """Run the tap; what goes wrong is told in one line, with a traceback at log level DEBUG."""
-    # Also where PYTHONUNBUFFERED is set, as in many containers: there, a write to a pipe may even
-    # be cut short. What has no descriptor has been put there by who calls this.
+    """Run the tap. An error is one line in the log, with a traceback at log level DEBUG.
+
+    Raises:
+        SystemExit: Always, with the exit status.
+    """
+    protect_log()
+    if problem := _find_problem():
+        TapAnalytics.logger.error("%s", problem)
+        sys.exit(1)
+    # PYTHONUNBUFFERED, which many containers set, would turn the buffer off, and a write to a pipe
+    # might even be cut short. A standard output without a descriptor belongs to the caller.
     with suppress(io.UnsupportedOperation):
-        sys.stdout = open(  # noqa: SIM115 - until the process ends
-            sys.stdout.fileno(), "w", buffering=BLOCK, encoding="utf-8", closefd=False
-        )
+        sys.stdout = open_output(sys.stdout.fileno())
+    try:
+        _run()
+    finally:
+        # The interpreter would only complain if this fails.
+        sys.stdout.flush()
+
+
+def _run() -> None:
     try:
         TapAnalytics.cli()
     except ConfigValidationError as error:
@@ -43,6 +60,20 @@ def main() -> None:
         TapAnalytics.logger.error("%s: %s", type(error).__name__, one_line(str(error)))
         TapAnalytics.logger.debug("This is where it happened", exc_info=True)
     sys.exit(1)
+
+
+def _find_problem() -> str | None:
+    """Return what makes running the tap pointless, if anything does."""
+    # Python has no object for a descriptor that is closed, though its type says so.
+    if getattr(sys, "stdout", None) is None:
+        return "Standard output is closed"
+    variables = [name for name in ("TAP_ANALYTICS_LOGLEVEL", "LOGLEVEL") if os.environ.get(name)]
+    for variable in variables[:1]:
+        level = os.environ[variable]
+        if level.upper() not in logging.getLevelNamesMapping():
+            levels = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
+            return f"The environment variable {variable} must be {levels}: {level!r}"
+    return None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@
     ├── singer_sdk …FatalAPIError       a listing can't be read
     │   ├── UnauthorizedError           401: the API does not accept the credentials
     │   ├── RejectedError               another 4xx or a 3xx: this listing is not to be had
-    │   └── UnavailableError            retries are used up
+    │   └── UnavailableError            no usable answer, and the retries are used up
+    │       └── UnreachableError        no connection at all: DNS, refused, TLS, proxy
     └── singer_sdk …RetriableAPIError   the next try may succeed
         └── ThrottledError              429 or 503: too many requests
 
@@ -77,6 +78,10 @@ class RejectedError(FatalAPIError):
 
 class UnavailableError(FatalAPIError):
     """The API gives no usable answer, and the retries are used up."""
+
+
+class UnreachableError(UnavailableError):
+    """The API can't be connected to. No other listing can be read either."""
 
 
 class ThrottledError(RetriableAPIError):

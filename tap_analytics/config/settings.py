@@ -1,37 +1,10 @@
-"""The settings, and which of them it takes to reach an API."""
+"""The settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from singer_sdk import typing as th
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """What it takes to reach an API.
-
-    Attributes:
-        url_setting: The setting that holds its base URL.
-        credentials: The settings that it needs: user name and password of its Basic
-            authentication first, then what else is part of its address.
-    """
-
-    url_setting: str
-    credentials: tuple[str, ...]
-
-    def is_configured(self, config: Mapping[str, Any]) -> bool:
-        """Tell whether all credentials are set."""
-        return all(config.get(name) for name in self.credentials)
-
-
-EXPERIENCE_API = Api("experience_api_url", ("username", "password", "account_id"))
-CREATOR_API = Api("creator_api_url", ("client_id", "client_secret"))
-APIS = (EXPERIENCE_API, CREATOR_API)
 
 SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -104,18 +77,10 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "page_size",
-        th.IntegerType(minimum=1, maximum=100),
+        th.IntegerType(minimum=2, maximum=100),
         default=10,
         title="Page size",
-        description="Records per page of the creator API, 1 to 100.",
-    ),
-    th.Property(
-        "detect_shifts",
-        th.BooleanType,
-        default=False,
-        title="Detect shifts",
-        description="Read pages of the creator API that overlap by one record, to miss none if "
-        "others are deleted meanwhile.",
+        description="Records per page of the creator API, 2 to 100.",
     ),
     th.Property(
         "max_concurrent_requests",
@@ -137,7 +102,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default=2,
         title="Backoff factor",
         description="Seconds before the first retry, doubled for each further one; "
-        "0 waits not at all.",
+        "0 retries immediately.",
     ),
     th.Property(
         "request_timeout",

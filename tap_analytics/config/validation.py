@@ -6,20 +6,22 @@ import difflib
 import json
 import os
 import re
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from tap_analytics.config.settings import APIS
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.log.wording import listed, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from jsonschema import ValidationError
+
+    from tap_analytics.config.access import Access
 
 # One segment of a path, of characters that mean themselves in a URL.
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
@@ -28,18 +30,30 @@ _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 _BOOLEANS = ("true", "1", "yes", "on", "false", "0", "no", "off", "")
 
 
-def find_errors(config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+def find_errors(
+    config: dict[str, Any],
+    schema: dict[str, Any],
+    apis: Iterable[Access],
+    find_batch_errors: Callable[[Mapping[str, Any]], Iterator[str]],
+) -> list[str]:
     """Find what is wrong with the settings. Defaults are filled in on the way.
 
     Args:
         config: The settings.
         schema: Their JSON schema.
+        apis: The APIs and the settings that each needs.
+        find_batch_errors: Finds what is wrong with `batch_config`.
 
     Returns:
-        A line for each error. None repeats a secret, as the SDK's own would.
+        One line per error. Unlike the SDK's messages, they never contain secrets.
     """
     errors = [_explain(error) for error in JSONSchemaValidator(schema).iter_errors(config)]
-    return errors or [*_find_rule_errors(config)]
+    if errors:
+        return errors
+    errors = [*_find_rule_errors(config, apis)]
+    if config.get("batch_config"):
+        errors += find_batch_errors(config["batch_config"])
+    return errors
 
 
 def find_environment_errors(prefix: str, schema: dict[str, Any]) -> Iterator[str]:
@@ -72,12 +86,15 @@ def find_environment_errors(prefix: str, schema: dict[str, Any]) -> Iterator[str
             yield f"The environment variable {variable} is not {what}: {one_line(repr(value), 100)}"
 
 
-def find_warnings(config: Mapping[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+def find_warnings(
+    config: Mapping[str, Any], schema: dict[str, Any], apis: Iterable[Access]
+) -> Iterator[str]:
     """Find what is not wrong, but probably not meant either.
 
     Args:
         config: The settings, without errors.
         schema: Their JSON schema.
+        apis: The APIs and the settings that each needs.
 
     Yields:
         A line for each.
@@ -86,7 +103,10 @@ def find_warnings(config: Mapping[str, Any], schema: dict[str, Any]) -> Iterator
         close = difflib.get_close_matches(name, schema["properties"], n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         yield f"There is no setting `{name}`, it is ignored{hint}"
-    for api in APIS:
+    start_date = canonical(config.get("start_date"))
+    if start_date and start_date > datetime.now(UTC).isoformat(timespec="microseconds"):
+        yield f"`start_date` lies in the future: {config['start_date']}"
+    for api in apis:
         url = urlsplit(config[api.url_setting])
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):
             yield f"`{api.url_setting}` is not https: credentials travel in the clear"
@@ -101,8 +121,8 @@ def _explain(error: ValidationError) -> str:
     return f"`{name}`: {error.message}"
 
 
-def _find_rule_errors(config: Mapping[str, Any]) -> Iterator[str]:
-    for api in APIS:
+def _find_rule_errors(config: Mapping[str, Any], apis: Iterable[Access]) -> Iterator[str]:
+    for api in apis:
         names = api.credentials
         missing = [name for name in names if not config.get(name)]
         if 0 < len(missing) < len(names):
@@ -114,17 +134,11 @@ def _find_rule_errors(config: Mapping[str, Any]) -> Iterator[str]:
     account_id = config.get("account_id")
     if account_id and not _ACCOUNT_ID.fullmatch(account_id):
         yield f"`account_id` is not one segment of a URL path: {account_id!r}"
-    if config["detect_shifts"] and config["page_size"] == 1:
-        yield "`detect_shifts` needs a `page_size` of 2 or more, for pages to overlap"
     start_date = config.get("start_date")
     try:
         canonical(start_date)
     except ValueError:
         yield f"`start_date` is no date or timestamp such as 2026-01-31: {start_date!r}"
-    if config.get("batch_config"):
-        from tap_analytics.singer import batches  # noqa: PLC0415 - few need it
-
-        yield from batches.find_errors(config["batch_config"])
 
 
 def _find_url_error(url: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What will probably be asked for."""
+"""Requests that will probably be made."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     import requests
 
 
-@dataclass(slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Hint:
     """A request that will probably be made.
 
     Attributes:
-        position: Where it comes in the order of reading; the smallest is sent first.
+        position: Its place in the order of reading. The smallest is sent first.
         request: The request, ready to be sent.
-        group: What is being read when it is needed, see `PrefetchingSession.forget`.
-        follow: Called with the response if it is a success, from another thread, as soon as it has
-            come: further hints that it gives rise to.
+        group: What it belongs to, see `PrefetchingSession.forget`.
+        follow: Returns further hints from a successful response. It is called on another thread,
+            as soon as the response has come.
     """
 
     position: tuple[int, ...]
@@ -29,8 +29,3 @@ class Hint:
     follow: Callable[[requests.Response], Iterable[Hint]] | None = field(
         compare=False, default=None
     )
-
-    # How far it has come; the session's, under its lock.
-    is_sent: bool = field(compare=False, default=False, init=False)
-    is_forgotten: bool = field(compare=False, default=False, init=False)
-    outcome: requests.Response | Exception | None = field(compare=False, default=None, init=False)

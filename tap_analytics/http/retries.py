@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import requests
+from urllib3.exceptions import InvalidHeader, NameResolutionError, NewConnectionError
+from urllib3.util import Retry
+
 if TYPE_CHECKING:
-    import requests
+    from collections.abc import Generator
 
 MAX_RETRY_AFTER = 15 * 60
-"""The longest wait, in seconds, that a server may ask for before that is an error."""
+"""The longest wait that a server may ask for, in seconds. A longer one is an error."""
 
-_FOREVER = 10.0**9
+RETRIED_STATUSES = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+"""Statuses of responses that another try may improve."""
+
+THROTTLED_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""Statuses that say that there are too many requests."""
+
+RETRIED_ERRORS = (
+    requests.Timeout,
+    requests.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+"""Errors of transport that may not come again."""
+
+# An HTTP date holds a comma after the day of the week.
+_LISTED = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,[^,]+|[^,]+")
+# Numbers that urllib3 can't read, or that are too long for an `int`.
+_FRACTION = re.compile(r"\d+\.\d*|\d{10,}", re.ASCII)
 
 
 def retry_after(response: requests.Response) -> float:
@@ -22,16 +51,71 @@ def retry_after(response: requests.Response) -> float:
         response: Any response.
 
     Returns:
-        The seconds that the server asks to wait, from its number or its HTTP date (RFC 9110,
-        10.2.3), 0 if it asks for none or can't be understood.
+        The seconds to wait: a number, also with a fraction, or the time until an HTTP date. The
+        longest of several, at most six hours. 0 if there is no such header, or none that can be
+        read.
     """
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), _FOREVER)
+    values = _LISTED.findall(response.headers.get("Retry-After", ""))
+    return max(map(_seconds, values), default=0.0)
+
+
+def _seconds(value: str) -> float:
+    if _FRACTION.fullmatch(value.strip()):
+        return min(float(value), Retry.DEFAULT_RETRY_AFTER_MAX)
     try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
+        return float(Retry().parse_retry_after(value))
+    except (InvalidHeader, ValueError, OverflowError):
         return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def is_passing(outcome: requests.Response | BaseException) -> bool:
+    """Return whether a request has failed in a way that another try may improve.
+
+    Args:
+        outcome: The response, or why there is none.
+
+    Returns:
+        False for a response that is not a failure, too.
+    """
+    if isinstance(outcome, requests.Response):
+        return outcome.status_code in RETRIED_STATUSES and retry_after(outcome) <= MAX_RETRY_AFTER
+    return isinstance(outcome, RETRIED_ERRORS)
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Return whether there is no connection to the server at all.
+
+    Args:
+        error: Why there is no response.
+
+    Returns:
+        True if its name is unknown, it refuses connections, its certificate is not valid, or the
+        proxy on the way to it can't be reached. No other request will fare better.
+    """
+    if isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
+        return True
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.ConnectionError) and isinstance(
+        reason, NewConnectionError | NameResolutionError
+    )
+
+
+def wait_times(backoff_factor: float) -> Generator[float, BaseException, None]:
+    """Generate waits for `backoff`, which sends in each error.
+
+    Args:
+        backoff_factor: The seconds before the first retry. Each further wait is twice as long.
+
+    Yields:
+        The seconds to wait before the next try, or more if the response of the error asks for
+        more. The first value is not a wait: it starts the generator.
+    """
+    wait = backoff_factor
+    error = yield 0.0
+    while True:
+        response = getattr(error, "response", None)
+        asked = retry_after(response) if isinstance(response, requests.Response) else 0.0
+        error = yield max(wait, asked)
+        wait *= 2

@@ -1,15 +1,14 @@
-"""Requests sent ahead of need, without asking more of a server than it likes.
+"""The session that sends requests ahead of need, without asking too much of a server.
 
-Reading an API is waiting. What a stream will probably ask for next is mostly known: it *hints* at
-it, and the session sends hinted requests ahead, on threads, and hands each response over when that
-very request is made. A hint that turns out wrong costs a request and nothing else; what is read,
-and in which order, is decided by the paginators alone.
+Reading an API is mostly waiting, and what is read next is mostly known. A stream *hints* at the
+requests that it will probably make. The session sends them ahead, on threads, and hands over each
+response when the stream makes that very request. A wrong hint costs a request and nothing else:
+the paginators alone decide what is read, and in which order.
 """
 
 from __future__ import annotations
 
-import heapq
-import threading
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -19,75 +18,86 @@ import requests
 
 from tap_analytics._compat import override
 from tap_analytics.exceptions import UnsafeRedirectError
-from tap_analytics.http.retries import MAX_RETRY_AFTER, retry_after
-from tap_analytics.http.throttle import REFUSALS, Pace
+from tap_analytics.http.prefetcher import Prefetcher
+from tap_analytics.http.queue import HintQueue
+from tap_analytics.http.throttle import Throttle
+from tap_analytics.http.traffic import RequestObserver, Traffic
 from tap_analytics.http.transport import TimedAdapter
 from tap_analytics.log.wording import one_line
-from tap_analytics.threads import start_without_signals
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
+    from datetime import datetime
     from typing import Self
 
     from tap_analytics.http.hints import Hint
-    from tap_analytics.singer.statistics import Tally
+
+__all__ = ["PrefetchingSession", "RequestObserver"]
 
 
 class PrefetchingSession(requests.Session):
     """The session of one API, shared by its streams.
 
-    Within its context (`with session:`) hints are acted upon; outside of it, it is an ordinary
-    session.
+    It acts upon hints within its context (`with session:`). Outside of it, it ignores them.
 
     Attributes:
-        pace: How fast requests may be sent; hints and requests alike keep to it.
-        has_refused: Whether a request has been answered with a 401. From then on that is the answer
-            to all, and nothing more is sent.
-        tallies: Where requests are counted, by their URL without its query.
+        throttle: How fast requests may be sent, whether ahead of need or not.
     """
 
-    def __init__(self, url: str, *, max_concurrent: int, timeout: float, streams: int = 0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_concurrent: int,
+        timeout: float,
+        streams: int = 0,
+        observer: RequestObserver | None = None,
+    ) -> None:
         """Create a session.
 
         Args:
             url: The base URL of the API.
-            max_concurrent: How many requests may be in flight at most.
-            timeout: Time limit of a request, in seconds.
-            streams: How many streams share the session.
+            max_concurrent: The most requests in flight.
+            timeout: The time limit of a request, in seconds.
+            streams: The number of streams that share the session.
+            observer: Counts requests and answers.
         """
         super().__init__()
-        self.pace = Pace(max_concurrent)
-        self.has_refused = False
-        self.tallies: dict[str, Tally] = {}
-        self._max_concurrent = max_concurrent
-        self._timeout = timeout
-        # Memory holds so many responses at most: two windows, and the first page of each stream.
-        self._capacity = 2 * max_concurrent + streams
         for scheme in ("http://", "https://"):
             self.mount(scheme, TimedAdapter(max_concurrent))
-        # Looking for proxies and certificates searches the environment, which takes longer than
-        # many a request; for one host the result is always the same.
+        # The search for proxies and certificates takes longer than many a request. For one host,
+        # the result is always the same.
         self._environment = self.merge_environment_settings(url, {}, None, None, None)
+        self.throttle = Throttle(max_concurrent)
+        self._traffic = Traffic(self.throttle, observer)
+        self._prefetcher = Prefetcher(
+            # Memory holds two windows of responses, and the first page of each stream.
+            HintQueue(2 * max_concurrent + streams),
+            self._traffic,
+            partial(self._exchange, timeout=timeout),
+            max_concurrent,
+        )
+        # What the reader has been given decides, not what has come: the order in which responses
+        # come depends on how many are asked for at a time.
+        self._has_succeeded = False
+        self._unauthorized: requests.Response | None = None
+        self._sent_ahead: WeakSet[requests.Response] = WeakSet()
 
-        self._lock = threading.Lock()
-        self._may_start = threading.Condition(self._lock)
-        self._has_come = threading.Condition(self._lock)
-        self._is_open = False
-        self._threads = 0
-        # All hints that have not been taken up, by URL, and those of them not sent yet, in order;
-        # the latter may hold some that are no longer among the former.
-        self._hints: dict[str | None, Hint] = {}
-        self._pending: list[Hint] = []
-        self._sent_ahead = 0
-        self._followed: WeakSet[requests.Response] = WeakSet()
-        self._is_waiting = False
-        self._refusal: requests.Response | None = None
+    @property
+    def is_unauthorized(self) -> bool:
+        """True if the API does not accept the credentials. Nothing more is sent then."""
+        return self._unauthorized is not None
+
+    @property
+    def first_answer_at(self) -> datetime | None:
+        """When the first answer was made: by its `Date`, or our clock if that is earlier."""
+        return self._traffic.first_answer_at
 
     @property
     def proxy_secrets(self) -> Iterator[str]:
-        """The credentials in the URLs of proxies, as they stand there and as they are sent."""
+        """The credentials in the URLs of proxies, as they are written and as they are sent."""
         for url in self._environment["proxies"].values():
-            # Also of what is no URL: an error would show it.
+            # What is not a URL counts, too: an error message would show it.
             login = url.rpartition("@")[0].split("://", 1)[-1]
             for part in (login, login.partition(":")[2]):
                 yield part
@@ -98,110 +108,96 @@ class PrefetchingSession(requests.Session):
     @override
     def __enter__(self) -> Self:
         """Begin to act upon hints."""
-        self._is_open = True
+        self._prefetcher.open()
         return self
 
     @override
     def close(self) -> None:
         """Drop all hints, end all threads that wait, and close the connections."""
-        with self._lock:
-            self._is_open = False
-            self._hints.clear()
-            self._pending.clear()
-            self._sent_ahead = 0
-            self._may_start.notify_all()
+        self._prefetcher.close()
         super().close()
 
     def hint(self, hints: Iterable[Hint]) -> None:
-        """Tell what will probably be asked for; what has been told before is passed over.
+        """Announce requests that will probably be made.
 
         Args:
-            hints: Requests, in any order. They are not even looked at where the server answers
-                faster than a thread could take the answer over.
+            hints: Requests, in any order. Known ones are passed over. All are ignored where the
+                server answers faster than a thread could hand over the response.
         """
-        if self.pace.is_noticeable:
-            hints = list(hints)
-            with self._lock:
-                self._add(hints)
+        if self.throttle.is_noticeable and not self.is_unauthorized:
+            # Making hints takes time, for which the lock is not held.
+            self._prefetcher.add(list(hints))
 
     def forget(self, group: Hashable) -> None:
-        """Drop what has been hinted at for the sake of something that has been read.
+        """Drop the hints of a group, as what they belong to has been read.
 
         Args:
             group: The `group` of the hints.
         """
-        with self._lock:
-            for hint in [hint for hint in self._hints.values() if hint.group == group]:
-                hint.is_forgotten = True
-                self._take(hint.request.url)
+        self._prefetcher.forget(group)
 
-    def _add(self, hints: Iterable[Hint]) -> None:
-        for hint in hints:
-            if self._is_open and self._refusal is None and hint.request.url not in self._hints:
-                self._hints[hint.request.url] = hint
-                heapq.heappush(self._pending, hint)
-                self._wake_thread()
-
-    def _take(self, url: str | None) -> Hint | None:
-        hint = self._hints.pop(url, None)
-        if hint is not None and hint.is_sent:
-            self._sent_ahead -= 1
-            self._wake_thread()
-        return hint
-
-    def has_followed(self, response: requests.Response) -> bool:
-        """Tell whether a response has already led on to further hints.
+    def is_sent_ahead(self, response: requests.Response) -> bool:
+        """Return whether a response may be older than those handed over before it.
 
         Args:
             response: A response of this session.
 
         Returns:
-            True if it came ahead of need, by a hint with `follow`.
+            True if its request was sent before it was asked for.
         """
-        return response in self._followed
+        return response in self._sent_ahead
 
-    # Sending
+    # Requests
 
     @override
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request, or take over the response if it has been sent ahead.
+        """Send a request, or hand over the response if it has been sent ahead.
 
         Args:
             request: The request.
             **kwargs: As for `requests.Session`.
 
         Returns:
-            The response, of whatever status.
+            The response, of any status.
 
         Raises:
-            requests.RequestException: If there is no response.
-            UnsafeRedirectError: If it would have to come from where credentials must not go.
+            requests.RequestException: There is no response.
+            UnsafeRedirectError: The response is a redirect to where credentials must not go.
         """
         if not kwargs.get("allow_redirects", True):
             # The next hop of a redirect belongs to the request that led to it.
             return super().send(request, **kwargs)
-        with self._lock:
-            hint = self._take(request.url)
-            if hint is not None and hint.is_sent:
-                while hint.outcome is None and self._refusal is None:
-                    self._has_come.wait()
-                outcome = hint.outcome
-            else:
-                self._wait_for_turn()
-                outcome = None
-            if self._refusal is not None:
-                self.has_refused = True
-                return self._refusal
-            if outcome is None:
-                self._depart(request)
-        if outcome is None:
-            outcome = self._exchange(request, **kwargs)
-            with self._lock:
-                self._arrive(request, outcome)
-        if isinstance(outcome, Exception):
-            raise outcome
-        self.has_refused = outcome.status_code == HTTPStatus.UNAUTHORIZED
-        return outcome
+        if self._unauthorized is not None:
+            return self._unauthorized
+        ahead = self._prefetcher.take(request.url)
+        if ahead:
+            response = ahead.result()
+            self._sent_ahead.add(response)
+        else:
+            response = self._send_now(request, **kwargs)
+        if response.status_code == HTTPStatus.UNAUTHORIZED and self._has_succeeded:
+            # A gateway may have lost the credentials on the way.
+            response = self._send_now(request, **kwargs)
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            self._unauthorized = response
+            self._prefetcher.close()
+        elif response.ok:
+            self._has_succeeded = True
+            self._prefetcher.release()
+        return response
+
+    def _send_now(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        with self._traffic.lock:
+            self._traffic.wait_for_turn()
+            self._prefetcher.wake()
+        try:
+            return self._traffic.carry(request, partial(self._exchange, request, **kwargs))
+        finally:
+            with self._traffic.lock:
+                self._prefetcher.wake()
+
+    def _exchange(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        return super().send(request, **{**self._environment, **kwargs})
 
     @override
     def rebuild_auth(
@@ -214,8 +210,8 @@ class PrefetchingSession(requests.Session):
             response: The redirect.
 
         Raises:
-            UnsafeRedirectError: If that is another host, or http instead of https. Without
-                credentials, it would answer just that they are missing.
+            UnsafeRedirectError: The redirect leads to another host, or from https to http. An
+                answer from there would only say that credentials are missing.
         """
         asked, offered = str(response.request.url), str(prepared_request.url)
         if self.should_strip_auth(asked, offered):  # type: ignore[no-untyped-call] # in the stubs
@@ -225,116 +221,3 @@ class PrefetchingSession(requests.Session):
                 "sent; if it has moved there for good, change the URL in the settings"
             )
             raise UnsafeRedirectError(message)
-
-    def _wait_for_turn(self) -> None:
-        self._is_waiting = True
-        try:
-            while self._refusal is None and (delay := self.pace.delay()) != 0:
-                self._has_come.wait(delay)
-        finally:
-            self._is_waiting = False
-
-    def _depart(self, request: requests.PreparedRequest) -> None:
-        self.pace.sent()
-        if tally := self._tally_of(request):
-            tally.requests += 1
-        self._wake_thread()
-
-    def _exchange(
-        self, request: requests.PreparedRequest, **kwargs: Any
-    ) -> requests.Response | Exception:
-        try:
-            return super().send(request, **{**self._environment, **kwargs})
-        except Exception as error:  # noqa: BLE001 - raised where the response is asked for
-            return error
-
-    def _arrive(
-        self, request: requests.PreparedRequest, outcome: requests.Response | Exception
-    ) -> None:
-        self.pace.came_back(outcome)
-        # Of too many redirects, an error tells the last.
-        response = getattr(outcome, "response", outcome)
-        if isinstance(response, requests.Response) and (tally := self._tally_of(request)):
-            tally.requests += len(response.history)
-            tally.refusals += response.status_code in REFUSALS
-        if isinstance(outcome, requests.Response) and (
-            outcome.status_code == HTTPStatus.UNAUTHORIZED
-        ):
-            # Wrong credentials are not tried over and over.
-            self._refusal = outcome
-            for hint in self._pending:
-                self._hints.pop(hint.request.url, None)
-            self._pending.clear()
-        self._has_come.notify()
-        self._wake_thread()
-
-    def _tally_of(self, request: requests.PreparedRequest) -> Tally | None:
-        return self.tallies.get((request.url or "").partition("?")[0])
-
-    # Sending ahead
-
-    def _wake_thread(self) -> None:
-        if not self._pending:
-            return
-        if self._threads < self._max_concurrent:
-            self._threads += 1
-            # A daemon: the end of the process waits for no server.
-            thread = threading.Thread(target=self._send_ahead, name="prefetch", daemon=True)
-            try:
-                start_without_signals(thread)
-            except RuntimeError:
-                # No more threads are to be had. Those that there are will do, or even none.
-                self._threads -= 1
-                self._may_start.notify()
-        else:
-            self._may_start.notify()
-
-    def _send_ahead(self) -> None:
-        while hint := self._next_hint():
-            outcome = self._exchange(hint.request, timeout=self._timeout)
-            followers: list[Hint] = []
-            if isinstance(outcome, requests.Response) and outcome.ok and hint.follow:
-                self._followed.add(outcome)
-                try:
-                    followers = list(hint.follow(outcome))
-                except Exception as error:  # noqa: BLE001 - raised where the response is asked for
-                    outcome = error
-            with self._lock:
-                # Before the response can be taken over: what follows may be asked for at once.
-                if not hint.is_forgotten:
-                    self._add(followers)
-                hint.outcome = outcome
-                if _may_pass(outcome) and self._hints.get(hint.request.url) is hint:
-                    # Nobody waits for it yet, so it need not cost them one of their retries.
-                    self._take(hint.request.url)
-                self._arrive(hint.request, outcome)
-
-    def _next_hint(self) -> Hint | None:
-        with self._lock:
-            while self._is_open:
-                while (
-                    self._pending
-                    and self._hints.get(self._pending[0].request.url) is not (self._pending[0])
-                ):
-                    heapq.heappop(self._pending)
-                is_allowed = self._sent_ahead < self._capacity and not self._is_waiting
-                delay = self.pace.delay() if self._pending and is_allowed else None
-                if delay == 0:
-                    hint = heapq.heappop(self._pending)
-                    hint.is_sent = True
-                    self._sent_ahead += 1
-                    self._depart(hint.request)
-                    return hint
-                self._may_start.wait(delay)
-            self._threads -= 1
-            return None
-
-
-def _may_pass(outcome: requests.Response | Exception) -> bool:
-    """Tell whether a failure may be over at the next try."""
-    if isinstance(outcome, Exception):
-        return isinstance(outcome, requests.RequestException)
-    if retry_after(outcome) > MAX_RETRY_AFTER:
-        return False
-    status = outcome.status_code
-    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR

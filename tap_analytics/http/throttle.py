@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REFUSALS = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+THROTTLED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """What a server answers that is asked for too much."""
 
 CALM = 100
@@ -34,7 +34,7 @@ NOTICEABLE = 0.002
 response from thread to thread takes about half a millisecond of the interpreter's time."""
 
 
-class Pace:
+class Throttle:
     """The pace of requests to one API. Not safe for threads: its user holds a lock.
 
     A window limits the requests in flight: it starts at 1, doubles with each page that is
@@ -82,16 +82,16 @@ class Pace:
         if self._gap:
             self._next_at = monotonic() + self._gap
 
-    def came_back(self, outcome: requests.Response | Exception) -> None:
+    def came_back(self, outcome: requests.Response | BaseException) -> None:
         """Take note of what has become of a request.
 
         Args:
             outcome: The response, or why there is none.
         """
         self._in_flight -= 1
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             return
-        if outcome.status_code in REFUSALS:
+        if outcome.status_code in THROTTLED:
             self._slow_down(retry_after(outcome))
         elif outcome.ok:
             self._speed_up()

@@ -1,12 +1,16 @@
-"""How requests travel: connections looked up once, and answers that must come to an end."""
+"""Connections: looked up once, safe to keep open, and with a time limit for the whole response."""
 
 from __future__ import annotations
 
 import io
-from http.client import HTTPResponse
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import BadStatusLine, HTTPResponse
+from ssl import SSLEOFError
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import requests
 from requests.adapters import HTTPAdapter
 
 from tap_analytics._compat import override
@@ -14,25 +18,59 @@ from tap_analytics._compat import override
 if TYPE_CHECKING:
     import socket
 
-    import requests
     from _typeshed import WriteableBuffer
+    from urllib3.connection import HTTPConnection as _AnyConnection
+    from urllib3.response import HTTPResponse as UrllibResponse
+else:
+    # The class that it is mixed with, for http or https, is only known when there is a pool.
+    _AnyConnection = object
 
 
 class TimedAdapter(HTTPAdapter):
     """Transport adapter for a session whose proxies and certificates never change.
 
-    The read timeout of a request is the time limit of the whole response. As `requests` has it, a
-    server that sends a byte now and then can keep a client for ever.
+    The read timeout of a request is the time limit of the whole response. With `requests` alone, a
+    server that sends a byte now and then keeps a client for ever.
     """
 
     def __init__(self, connections: int) -> None:
         """Create an adapter.
 
         Args:
-            connections: How many connections to a host are kept open.
+            connections: The number of connections to a host that are kept open.
         """
         super().__init__(pool_maxsize=connections)
+        self._connections = connections
         self._pools: dict[str, Any] = {}
+
+    @override
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """Send a request, which must be one that may be repeated.
+
+        A server may close a connection in the very moment in which it is used again. Then the
+        request is sent again, at once.
+
+        Args:
+            request: The request.
+            *args: As for `requests.adapters.HTTPAdapter`.
+            **kwargs: The same by name.
+
+        Returns:
+            The response.
+
+        Raises:
+            requests.RequestException: There is no response.
+        """
+        # At worst, the pool is full of connections that the server has closed.
+        for _ in range(self._connections):
+            with suppress(_ClosedConnectionError):
+                return super().send(request, *args, **kwargs)
+        try:
+            return super().send(request, *args, **kwargs)
+        except _ClosedConnectionError as error:
+            raise requests.ConnectionError(error.__cause__, request=request) from error
 
     @override
     def get_connection_with_tls_context(
@@ -52,13 +90,18 @@ class TimedAdapter(HTTPAdapter):
         origin = url[: url.find("/", len("https://"))]
         if origin not in self._pools:
             pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
-            connection = pool.ConnectionCls
-            if connection.response_class is not _TimedResponse:
-                pool.ConnectionCls = type(
-                    connection.__name__, (connection,), {"response_class": _TimedResponse}
-                )
+            if not issubclass(pool.ConnectionCls, _Connection):
+                name = pool.ConnectionCls.__name__
+                pool.ConnectionCls = type(name, (_Connection, pool.ConnectionCls), {})
             self._pools[origin] = pool
         return self._pools[origin]
+
+
+class _ClosedConnectionError(Exception):
+    """The server has closed a connection that it had kept open after an answer.
+
+    It is no `OSError`, which urllib3 and requests would wrap.
+    """
 
 
 class _TimedResponse(HTTPResponse):
@@ -66,6 +109,48 @@ class _TimedResponse(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(_TimedSocket(sock), *args, **kwargs)  # type: ignore[arg-type]
+
+    @override
+    def begin(self) -> None:
+        """Read the head of the answer.
+
+        Raises:
+            BadStatusLine: The server begins to speak another protocol.
+        """
+        super().begin()
+        # `http.client` skips 100, but takes a 103 for the answer, and the answer for that of the
+        # next request on this connection.
+        while self.status < HTTPStatus.OK:
+            if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                line = f"{self.status} {self.reason}"
+                raise BadStatusLine(line)
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+
+
+class _Connection(_AnyConnection):
+    """What a connection of urllib3 is extended with."""
+
+    response_class = _TimedResponse
+    _has_answered = False
+
+    @override
+    def connect(self) -> None:
+        # An object that has been closed may be connected again.
+        self._has_answered = False
+        super().connect()
+
+    @override
+    def getresponse(self) -> UrllibResponse:  # type: ignore[override] # as in urllib3
+        try:
+            response = super().getresponse()
+        except (ConnectionError, SSLEOFError) as error:
+            # An error while the request is sent comes here too: urllib3 leaves it to this method.
+            if self._has_answered:
+                raise _ClosedConnectionError from error
+            raise
+        self._has_answered = True
+        return response
 
 
 class _TimedSocket:

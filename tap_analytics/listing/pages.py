@@ -1,4 +1,4 @@
-"""A response body as the records it lists and what it says about the listing."""
+"""A response body as the records it lists."""
 
 from __future__ import annotations
 
@@ -25,15 +25,11 @@ class Page:
 
     Attributes:
         records: The records, as the API sent them: integers of any size, decimals as `Decimal`.
-        limit: The page size that the response declares (`metadata.limit`), if it does.
-        total: The number of records in the whole listing, if the response declares it.
         mended: Positions of records with text that was not valid Unicode, where U+FFFD now stands
             for what could not be read.
     """
 
     records: list[Any]
-    limit: int | None = None
-    total: int | None = None
     mended: frozenset[int] = field(default_factory=frozenset)
 
 
@@ -88,17 +84,12 @@ def read_page(body: bytes, charset: str | None = None) -> Page:
         NoListingError: If it is JSON of another shape.
     """
     payload, intact = _decode(body, charset)
-    metadata: dict[str, Any] = {}
-    total = None
     records = payload
     if isinstance(payload, dict):
         if "data" not in payload:
             message = "the response has no `data`"
             raise NoListingError(message)
         records = [] if payload["data"] is None else payload["data"]
-        if isinstance(payload.get("metadata"), dict):
-            metadata = payload["metadata"]
-        total = _count(payload.get("total", metadata.get("total")))
     if not isinstance(records, list):
         message = f"the response holds {_JSON_NAMES[type(records)]} where a list is expected"
         raise NoListingError(message)
@@ -106,7 +97,7 @@ def read_page(body: bytes, charset: str | None = None) -> Page:
         mended = frozenset[int]() if intact else _mend(records)
     except RecursionError as error:
         raise NoListingError(_TOO_DEEP) from error
-    return Page(records, _count(metadata.get("limit")), total, mended)
+    return Page(records, mended)
 
 
 _JSON_NAMES: dict[type, str] = {
@@ -157,10 +148,6 @@ _TOO_DEEP = "the response is nested too deeply to be read"
 def _refuse_constant(name: str) -> None:
     message = f"{name} is no JSON number"
     raise ValueError(message)
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _mend(records: list[Any]) -> frozenset[int]:

@@ -3,249 +3,173 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
-
-from singer_sdk.pagination import BaseAPIPaginator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_analytics._compat import override
 from tap_analytics.exceptions import OffsetIgnoredError
+from tap_analytics.listing.overlap import Overlap
 from tap_analytics.listing.pages import page_of
+from tap_analytics.listing.paginator import Paginator
+from tap_analytics.listing.probe import FAR_OFFSET, OffsetProbe
+from tap_analytics.listing.seen import MEMORY, SeenVersions, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import requests
 
 logger = logging.getLogger(__name__)
 
+MAX_LIMIT = 100
+"""The most records that the creator API gives at once."""
 
-MEMORY = 10_000
-"""How many records of a listing are remembered, to find out whether it has shifted. If it has by
-more than that, it is read again from its beginning."""
-
-
-ENOUGH_REPETITIONS = 2
-"""How often in a row a page has to be repeated if by its size it is the whole listing."""
-
-MOST_REPETITIONS = 10
-"""How often in a row a page may be repeated."""
+MAX_REREADS = 5
+"""How often the head of a listing is read again, until it stands still."""
 
 
-class LimitOffsetPaginator(BaseAPIPaginator[int]):
-    """Paginator for listings read with `limit` and `offset`.
+class Slice(NamedTuple):
+    """The part of a listing that a request asks for."""
 
-    A response looks like this; `total` (here or in `metadata`) and `metadata` may be absent:
+    offset: int
+    limit: int
+
+
+class LimitOffsetPaginator(Paginator):
+    """Reads listings with `limit` and `offset`.
+
+    A response looks like this; `metadata` and `total` may be absent, and are not believed:
 
         {"data": [{"id": "…"}, …], "metadata": {"offset": 0, "limit": 10}, "total": 25}
 
-    The next offset is the number of records received so far, so a server that gives fewer than it
-    was asked for costs requests, but no records. The listing ends
+    Pages overlap by one record: with a limit of 10 the offsets are 0, 9, 18 …. A page without a
+    known record means that records before it were deleted: paging goes back until pages overlap.
 
-    - on an empty page,
-    - when as many records have come as `total` says,
-    - on a page shorter than the limit that the response declares, once this endpoint has been seen
-      to give a longer one: the creator API's `metadata` repeats the `limit` that was asked for,
-      also where the server gives less, so on its own it proves nothing.
+    The listing ends on an empty page and on nothing else. A short page proves nothing: servers hide
+    records after the limit was applied, and cap the limit without saying so. After a short page,
+    and instead of an empty one, the largest limit is asked for, so that many hidden records in a
+    row don't end a listing.
 
-    A page with the same records as the one before is not given out again. It also happens when as
-    many records as a page holds were added while paging, so it takes several in a row to mean that
-    the server ignores `offset`.
-
-    A record deleted while paging moves all later ones up, and one of them is never seen. With
-    `detect_shifts` pages overlap by one record. A page is only given out if it holds a record that
-    has been: the records between two of which one was given out are on the same page, whenever
-    each page was read, and in whichever order. Else paging goes back until it does.
+    The accounts are listed by `updated_at`, latest first: one that changes meanwhile jumps to the
+    front and is never met. With `rereads` the head of the listing is read again, down to a page
+    that had been seen before, until that is the first page.
     """
 
-    def __init__(self, limit: int, *, longest: int = 0, detect_shifts: bool = False) -> None:
+    def __init__(self, limit: int, *, rereads: bool = False) -> None:
         """Start at the first record.
 
         Args:
-            limit: The page size that is asked for.
-            longest: The most records that this endpoint is known to give at once.
-            detect_shifts: Whether to find and read records that others have moved to where pages
-                have been read.
+            limit: The page size to ask for, 2 to 100.
+            rereads: Whether to read the head again, up to five times.
         """
-        super().__init__(0)
-        self.limit = limit
-        self.longest = longest
-        self._offset = 0
-        self._pages = 0
-        self._is_at_end = False
-        self._previous: list[str] = []
-        self._repetitions = 0
-        self._known = _LatestKeys(MEMORY) if detect_shifts else None
-        self._overlap = 0
-        self._is_lost = False
-
-    # The SDK's takes offset 0 for the end, which here may be where to go back to.
+        super().__init__(Slice(0, limit))
+        self._limit = limit
+        self._rereads = rereads
+        self._seen = SeenVersions(None if rereads else MEMORY)
+        self._overlap = Overlap(self._seen)
+        self._probe = OffsetProbe()
+        # Where to go on after the question whether the server ignores offsets.
+        self._after_probe: Slice | None = None
 
     @property
-    @override
-    def current_value(self) -> int:
-        return self._offset
-
-    @property
-    @override
-    def finished(self) -> bool:
-        return self._is_at_end
-
-    @property
-    @override
-    def count(self) -> int:
-        return self._pages
+    def _is_rereading(self) -> bool:
+        return self._seen.passes > 0
 
     @override
-    def advance(self, response: requests.Response) -> None:
-        """Go on to the next page.
+    def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
+        """Return the records that a response adds, and move on to the next page.
 
         Args:
-            response: The response for the current offset.
+            response: The response for the current page, with a success status unless it `is_probe`.
+            is_sent_ahead: Whether the response may be older than the page before it.
+
+        Returns:
+            The new records in the listing's order, which may be none.
 
         Raises:
             OffsetIgnoredError: If the server ignores `offset` and may hold more records.
         """
-        self._pages += 1
-        following = self.get_next(response)
-        if following is None:
-            self._is_at_end = True
-        else:
-            self._offset = following
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the listing has shifted, so that paging goes back."""
-        return self._is_lost
-
-    def overlap_of(self, count: int) -> int:
-        """Tell how many records of a page the next one begins with.
-
-        Args:
-            count: The number of records of the page.
-
-        Returns:
-            At most 1. A page of one record could not be told from the one after it.
-        """
-        return 1 if self._known is not None and count > 1 else 0
-
-    def new_records(self, response: requests.Response) -> list[Any]:
-        """Tell which records of a response are to be given out.
-
-        Args:
-            response: The response for the current offset.
-
-        Returns:
-            Its records in order, or none if they are those of the page before; with
-            `detect_shifts` those that have not been given out, or none if paging goes back.
-        """
-        records = page_of(response).records
-        # Numbers, dates and nested values may be brought into another form by who gets the
-        # records; what identifies them stays. The number 1 is not the text "1".
-        keys = [
-            repr(record.get("id") if isinstance(record, dict) else record) for record in records
-        ]
-        known = self._known
-        if known is None:
-            has_shifted = False
-        else:
-            has_shifted = self._overlap > 0 and keys[:1] != self._previous[-1:]
-            # Nothing comes before the first record.
-            is_lost = has_shifted and self._offset > 0 and known.isdisjoint(keys)
-            if is_lost and not self._is_lost:
-                logger.info("The listing has shifted at offset %d: going back", self._offset)
-            self._is_lost = is_lost
-            if is_lost:
-                return []
-        if keys and keys == self._previous:
-            self._repetitions += 1
+        records = page_of(response).records if response.ok else []
+        versions = [version_of(record) for record in records]
+        if self._after_probe is not None:
+            return self._read_probe(self._after_probe, records, versions)
+        self.is_adrift = not self._overlap.is_continued_by(
+            records, versions, is_sent_ahead=is_sent_ahead
+        )
+        if self.is_adrift:
+            self._go_back(records, is_sent_ahead=is_sent_ahead)
             return []
-        self._previous = keys
-        self._repetitions = 0
-        if known is None:
-            return records
-        new = records[self._overlap :]
-        if has_shifted:
-            new = [record for record, key in zip(records, keys, strict=True) if key not in known]
-        known.update(keys)
+        if not records:
+            self._end_or_widen()
+            return []
+        return self._read_page(records, versions)
+
+    def _read_page(self, records: list[Any], versions: list[int]) -> list[Any]:
+        offset, limit = self._page
+        is_lone_overlap = self._overlap.is_due and len(records) == 1
+        new = self._seen.add(records, versions)
+        is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
+        following = Slice(
+            offset + len(records) - self._overlap.end_page(records),
+            self._limit if len(records) >= limit else MAX_LIMIT,
+        )
+        if self._is_rereading and self._seen.are_all_older(versions):
+            self._end_pass()
+        elif is_probe_needed and not (is_lone_overlap or self._is_rereading):
+            self._ask_far(following)
+        else:
+            self._page = following
         return new
 
-    @override
-    def continue_if_empty(self, response: requests.Response) -> bool:
-        """Tell whether paging goes on after a response that gave out nothing.
+    def _ask_far(self, following: Slice) -> None:
+        self._after_probe, self.is_probe = following, True
+        self._page = Slice(FAR_OFFSET, MAX_LIMIT)
 
-        Args:
-            response: The response.
+    def _go_back(self, records: list[Any], *, is_sent_ahead: bool) -> None:
+        if is_sent_ahead:
+            # The same page again, this time in its turn.
+            return
+        offset = max(0, self._page.offset - MAX_LIMIT + 1)
+        logger.info("The listing has shifted at offset %d: going back", self._page.offset)
+        if not offset:
+            # Nothing comes before the first record.
+            self._overlap.reset()
+        if self._probe.is_repeated(records) and not self._is_rereading:
+            self._ask_far(Slice(offset, MAX_LIMIT))
+        else:
+            self._page = Slice(offset, MAX_LIMIT)
 
-        Returns:
-            True if it held records, but only repeated ones, or if paging goes back.
-        """
-        return self._is_lost or bool(page_of(response).records)
+    def _end_or_widen(self) -> None:
+        if self._page.limit < MAX_LIMIT:
+            self._page = self._page._replace(limit=MAX_LIMIT)
+        else:
+            self._end_pass()
 
-    @override
-    def get_next(self, response: requests.Response) -> int | None:
-        """Find the next offset.
+    def _end_pass(self) -> None:
+        is_still = self._is_rereading and self._page.offset == 0
+        if not self._rereads or is_still:
+            self._is_finished = True
+        elif self._seen.passes == MAX_REREADS:
+            self.is_unsettled = self._is_finished = True
+        else:
+            self._seen.begin_pass()
+            self.is_first_pass = False
+            self._overlap.reset()
+            self._page = Slice(0, self._limit)
 
-        Args:
-            response: The response for the current offset, of which `new_records` knows.
-
-        Returns:
-            The number of records received so far, less those that pages overlap by; an earlier one
-            if the listing has shifted; None at the end of the listing.
-
-        Raises:
-            OffsetIgnoredError: If the server ignores `offset` and may hold more records.
-        """
-        if self._is_lost:
-            return max(0, self.current_value - self.longest + 1)
-        page = page_of(response)
-        count = len(page.records)
-        is_short = page.limit is not None and count < page.limit
-        received = self.current_value + count
-        if self._repetitions >= MOST_REPETITIONS:
+    def _read_probe(self, following: Slice, records: list[Any], versions: list[int]) -> list[Any]:
+        self._after_probe, self.is_probe = None, False
+        self._page = following
+        if not self._probe.is_ignored(records, versions, self._seen):
+            return []
+        new = self._seen.add(records, versions)
+        if len(records) == MAX_LIMIT:
             message = (
-                f"the server ignores `offset`: it answers offset {self.current_value} with "
-                f"the same {count} records as the offsets before, so any further ones can't "
-                "be had"
+                f"the server ignores `offset`: it answers offset {FAR_OFFSET:,} with the same "
+                f"records as the offsets before, so only {MAX_LIMIT} can be read"
             )
             raise OffsetIgnoredError(message)
-        if self._repetitions >= ENOUGH_REPETITIONS and (
-            count > self.limit or (is_short and count < self.limit)
-        ):
-            logger.warning(
-                "The server does not page: it gave %d records for a limit of %d and the same ones "
-                "for every offset. They are taken for the whole listing.",
-                count,
-                self.limit,
-            )
-            return None
-        if self._repetitions:
-            return received - self._overlap
-        if page.total is not None and received >= page.total:
-            return None
-        if is_short and count < self.longest:
-            return None
-        self.longest = max(self.longest, count)
-        self._overlap = self.overlap_of(count)
-        return received - self._overlap
-
-
-class _LatestKeys:
-    """The last so many keys that have been added."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._keys: dict[str, None] = {}
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._keys
-
-    def isdisjoint(self, keys: Iterable[str]) -> bool:
-        return self._keys.keys().isdisjoint(keys)
-
-    def update(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            # The order of a dictionary is that of insertion.
-            self._keys.pop(key, None)
-            self._keys[key] = None
-        while len(self._keys) > self._capacity:
-            del self._keys[next(iter(self._keys))]
+        logger.warning(
+            "The server ignores `offset`: it answers every one with the same %d records. They are "
+            "taken for the whole listing.",
+            len(records),
+        )
+        self._is_finished = True
+        return new

@@ -44,7 +44,7 @@ class RecordReader:
             first time; a timestamp that can't be read is null, with a warning.
 
         Raises:
-            InvalidRecordError: If it is not an object with an `id`. One that is a number becomes text.
+            InvalidRecordError: If it is no object or has no `id`. A number becomes text.
         """
         if not isinstance(record, dict):
             excerpt = one_line(repr(record), 100)

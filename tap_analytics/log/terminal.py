@@ -1,4 +1,4 @@
-"""What somebody sees who watches the log on a terminal."""
+"""The progress line below the log on a terminal."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
     from typing import Self
 
 INTERVAL = 0.2
-"""Seconds between two looks at what the line is to say."""
+"""Seconds between two updates of the line."""
 
 PATIENCE = 0.1
-"""Seconds that the end of a sync waits for a terminal that takes nothing."""
+"""Seconds that the end of a sync waits for a terminal that is held back (Ctrl-S)."""
 
 
 class StatusLine:
-    """A line on a terminal below the log, in place of which the next line of the log is written.
+    """A line below the log on a terminal. The next line of the log replaces it.
 
-    Neither escape sequences nor a capable terminal are needed for it.
+    It uses no escape sequences, so any terminal will do.
     """
 
     def __init__(self, terminal: TextIO, text: Callable[[], str]) -> None:
-        """Create the line; nothing is shown yet.
+        """Create the line; it is not shown yet.
 
         Args:
-            terminal: Where the log is written.
-            text: What the line is to say; called from another thread.
+            terminal: The stream that the log is written to.
+            text: Returns the text of the line; called from another thread.
         """
         self._terminal = terminal
         self._text = text
         self._handlers: list[logging.StreamHandler[Any]] = []
-        # A signal may come while the thread that handles it holds the lock.
+        # A signal handler runs in a thread that may hold the lock already.
         self._lock = threading.RLock()
         self._shown = ""
         self._is_over = False
@@ -50,20 +50,20 @@ class StatusLine:
             if isinstance(handler, logging.StreamHandler) and handler.stream is self._terminal:
                 handler.setStream(self)
                 self._handlers.append(handler)
-        with suppress(RuntimeError):  # No thread is to be had, so there is no line.
+        with suppress(RuntimeError):  # The system has no more threads; the line is not shown.
             start_without_signals(threading.Thread(target=self._show, name="status", daemon=True))
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal as if nothing had been there."""
+        """Clear the line and give the terminal back to the log."""
         self.end()
         for handler in self._handlers:
             handler.setStream(self._terminal)
 
     def end(self) -> None:
-        """Clear the line for good. For signal handlers, too."""
+        """Clear the line for good. Signal handlers may call this."""
         self._is_over = True
-        # A terminal that is held back (Ctrl-S) may have the other thread wait, with the lock.
+        # While a terminal is held back, the other thread waits for it with the lock.
         if self._lock.acquire(timeout=PATIENCE):
             try:
                 self._put("")
@@ -71,20 +71,20 @@ class StatusLine:
                 self._lock.release()
 
     def write(self, text: str) -> int:
-        """Write what the log says.
+        """Write lines of the log in place of the line.
 
         Args:
             text: Whole lines.
 
         Returns:
-            How many characters there were.
+            The number of characters.
         """
         with self._lock:
             self._put("")
             return self._terminal.write(text)
 
     def flush(self) -> None:
-        """Flush what the log says."""
+        """Flush the log."""
         self._terminal.flush()
 
     def _show(self) -> None:
@@ -96,15 +96,15 @@ class StatusLine:
             sleep(INTERVAL)
 
     def _put(self, text: str) -> None:
-        # A terminal that has gone is no reason to stop.
+        # The sync goes on without a terminal.
         with suppress(OSError):
             number = self._terminal.fileno()
-            # A full line would go on in the next one.
+            # A full line would wrap.
             text = text[: (os.get_terminal_size(number).columns or 80) - 1]
             if text != self._shown:
-                # Past the terminal's buffer, which a signal may have interrupted. With the cursor
-                # at its beginning, whatever else is written there begins there: by a target, or by
-                # a shell.
+                # `os.write` bypasses the buffer of the stream, which a signal may have interrupted.
+                # The cursor returns to the beginning, so that whatever a target or a shell writes
+                # replaces the line.
                 os.write(number, f"\r{text:<{len(self._shown)}}\r".encode())
                 self._shown = text
 
@@ -112,14 +112,14 @@ class StatusLine:
 def status_line(
     output: TextIO | None, text: Callable[[], str]
 ) -> AbstractContextManager[StatusLine | None]:
-    """Show a line below the log, where there is a terminal.
+    """Return a context that shows a line below the log if the log is on a terminal.
 
     Args:
-        output: Standard error, None if it is closed.
-        text: What the line is to say; called from another thread.
+        output: Standard error, or None if it is closed.
+        text: Returns the text of the line; called from another thread.
 
     Returns:
-        The context in which it is shown.
+        The context. Its value is None if there is no line.
     """
     if output is None or not output.isatty() or os.environ.get("TERM") == "dumb":
         return nullcontext()

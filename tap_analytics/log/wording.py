@@ -1,4 +1,4 @@
-"""How errors read: one line that a person can act on."""
+"""The wording of errors: one line that a person can act on."""
 
 from __future__ import annotations
 
@@ -10,39 +10,54 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from tap_analytics.log.redaction import CONTROL_CHARACTERS, redact
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_BODY = 500
 """The most characters of a response body that an error shows."""
 
-# Characters that could begin a new line in a log or change what a terminal shows.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_CONTROL_RUN = re.compile(f"[{CONTROL_CHARACTERS}]+")
 
 
 def one_line(text: str, limit: int = MAX_BODY) -> str:
-    """Make foreign text fit to be logged: on one line, without control characters, cut to size.
+    """Return foreign text fit for a log: one line, without secrets or control characters.
 
     Args:
         text: Any text.
         limit: The most characters to keep.
 
     Returns:
-        The text, with an ellipsis where it was cut.
+        The text, with an ellipsis where it is cut.
     """
-    return cut(printable(text).strip(), limit)
+    return _cut(redact(_printable(text).strip()), limit)
 
 
-def cut(line: str, limit: int) -> str:
+def safe_line(text: str, limit: int) -> str:
+    """Return a line like `one_line`, but with the spaces at its beginning and end.
+
+    Args:
+        text: Any text.
+        limit: The most characters to keep.
+
+    Returns:
+        The text, with an ellipsis where it is cut.
+    """
+    return _cut(redact(_printable(text)), limit)
+
+
+def _printable(text: str) -> str:
+    return _CONTROL_RUN.sub(" ", text)
+
+
+def _cut(line: str, limit: int) -> str:
+    # Secrets must be gone by now: half of one is not recognized.
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def printable(text: str) -> str:
-    return _CONTROL.sub(" ", text)
-
-
 def listed(names: Iterable[str]) -> str:
-    """List names of settings or fields in a sentence.
+    """Return names of settings or fields as a part of a sentence.
 
     Args:
         names: One name or more.
@@ -55,40 +70,37 @@ def listed(names: Iterable[str]) -> str:
 
 
 def describe(response: requests.Response) -> str:
-    """Say what a server answered.
+    """Return what a server has answered, in one line.
 
     Args:
         response: A response that is not a page of a listing.
 
     Returns:
-        Status, path, and the API's own message with its error code and request id (what the
-        vendor's support asks for), or the beginning of the body if it has none.
+        Status, path, and the API's own message with its error code and request id (the vendor's
+        support asks for them), or the beginning of the body if there is no message.
     """
     path = one_line(urlsplit(response.url).path, 200)
     reason = one_line(response.reason or _standard_reason(response.status_code), 100)
     line = f"{response.status_code} {reason} for {path}"
-    # All but blanks is soon cut to size.
-    body = response.content[: 16 * MAX_BODY].decode("utf-8", errors="replace")
-    if len(response.content) > 16 * MAX_BODY:
-        body = body.rstrip("\ufffd") + "…"
-    details = one_line(_api_message(response.content) or body)
+    body = response.content
+    details = one_line(_api_message(body) or body.decode("utf-8", errors="replace"))
     return f"{line}: {details}" if details else line
 
 
 def describe_failure(error: BaseException, url: str, timeout: float) -> str:
-    """Say why there is no answer.
+    """Return why there is no answer, in one line.
 
     Args:
-        error: What the HTTP client raised.
-        url: Where the request went.
+        error: The exception that the HTTP client has raised.
+        url: The URL of the request.
         timeout: The time limit of the request, in seconds.
 
     Returns:
-        The host and the reason, without the layers that the client wraps it in.
+        The host and the innermost reason, without the exceptions that the client wraps it in.
     """
     host = urlsplit(url).netloc
     root = _root(error)
-    # A body that takes too long is a connection error to the client.
+    # For the client, a body that takes too long is a connection error.
     if isinstance(error, requests.Timeout) or isinstance(root.__cause__, TimeoutError):
         return f"no complete answer from {host} within {timeout:g} s"
     return f"no answer from {host}: {one_line(str(root))}"
@@ -102,7 +114,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _api_message(body: bytes) -> str:
-    """Find the message in an error of either API.
+    """Return the message in an error of either API, or nothing.
 
     The creator API answers `{"error": {"message": …, "error_code": …, "request_id": …}}`, the
     experience API `{"error": …, "message": …}`.

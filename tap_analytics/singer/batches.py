@@ -1,10 +1,9 @@
-"""Batches: files of records, in place of RECORD messages, where `batch_config` is set.
+"""Batches: files of records in place of RECORD messages, if `batch_config` is set.
 
-The SDK has encoders of its own. Its Parquet lets each file have the columns and types that its
-first record happens to have: other fields are dropped without a word, nested data that varies
-can't be written, and two files rarely agree. Its JSONL is compressed, whatever the settings and
-the BATCH message say, and both make a bucket where there is none, which a typing error is enough
-for. So files are written here; what they are announced with is the SDK's.
+The SDK announces the files, but does not write them. Its Parquet encoder takes the columns from
+the first record of each file: it drops other fields silently, fails on nested data that varies,
+and two files rarely agree. Its JSONL is always compressed, whatever the settings and the BATCH
+message say. Both create a bucket that does not exist, so a typing error is enough to make one.
 """
 
 from __future__ import annotations
@@ -12,12 +11,8 @@ from __future__ import annotations
 import gzip
 import logging
 import re
-from contextlib import suppress
 from dataclasses import fields
-from datetime import datetime
-from decimal import Context, Decimal
 from importlib.util import find_spec
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -28,34 +23,27 @@ from upath.implementations.cloud import CloudPath
 
 from tap_analytics.exceptions import StorageError
 from tap_analytics.log.wording import listed, one_line
+from tap_analytics.singer.parquet import ParquetEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from singer_sdk.helpers.types import Record
 
-RESCUED = "_rescued_data"
-"""The column of a Parquet file for what has no other: a JSON object, or null as a rule."""
+    Encoder = Callable[[Sequence[Record]], bytes]
 
-SCALE = 18
-"""Digits after the point in a column of numbers; there are 38 in all."""
-
-_CONTEXT = Context(prec=38)
-_UNIT = Decimal(1).scaleb(-SCALE)
-
-
-# At DEBUG it logs all headers of requests, and with them keys and session tokens.
+# At DEBUG it logs the headers of all requests, and with them keys and session tokens.
 logging.getLogger("botocore").setLevel(logging.INFO)
 
 
 def find_errors(config: Mapping[str, Any]) -> Iterator[str]:
-    """Find what is wrong with the setting `batch_config`, beyond what its JSON schema says.
+    """Find the errors in the setting `batch_config` that its JSON schema does not find.
 
     Args:
         config: The value of the setting.
 
     Yields:
-        A line for each error.
+        A line per error.
     """
     encoding = config.get("encoding") or {}
     storage = config.get("storage") or {}
@@ -82,11 +70,11 @@ def find_errors(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 class Batches:
-    """Gathers the records of one stream, and writes them to files.
+    """Gathers the records of one stream and writes them to files.
 
     Attributes:
-        encoding: How files are written.
-        count: How many files have been written.
+        encoding: The encoding of the files, for BATCH messages.
+        count: The number of files written.
     """
 
     def __init__(
@@ -97,24 +85,16 @@ class Batches:
         Args:
             tap_name: The name of the tap.
             config: The value of the setting `batch_config`.
-            schemas: The streams that the records belong to, which stream maps may make several,
-                and their JSON schemas.
+            schemas: The JSON schemas of the records, by the streams that they are emitted in.
+                Stream maps may make several streams of one.
         """
         self.encoding = config.encoding
         self.count = 0
         self._size = config.batch_size
         self._storage = config.storage
-        compression = config.encoding.compression
-        if config.encoding.format == "parquet":
-            self._suffix = ".parquet"
-        else:
-            self._suffix = ".jsonl.gz" if compression == "gzip" else ".jsonl"
-        self._encoders: dict[str, Callable[[Sequence[Record]], bytes]] = {}
-        for stream, schema in schemas.items():
-            if config.encoding.format == "parquet":
-                self._encoders[stream] = ParquetEncoder(schema, compression)
-            else:
-                self._encoders[stream] = _gzipped_lines if compression == "gzip" else _lines
+        self._encoders = {
+            stream: _encoder_for(self.encoding, schema) for stream, schema in schemas.items()
+        }
         self._gathered: dict[str, list[Record]] = {stream: [] for stream in schemas}
         self._prefix = f"{self._storage.prefix or ''}{tap_name}--"
         self._id = uuid4()
@@ -123,21 +103,32 @@ class Batches:
         """Take a record.
 
         Args:
-            stream: The stream that it belongs to.
-            record: A record as it would stand in a RECORD message.
+            stream: The stream that it is emitted in.
+            record: The record, as a RECORD message would hold it.
 
         Returns:
-            The URL of a file, if the record has completed one.
+            The URL of a file if the record has completed one.
+
+        Raises:
+            StorageError: If the file can't be written.
         """
         records = self._gathered[stream]
         records.append(record)
         return self._write(stream) if len(records) >= self._size else None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all records are written."""
+        return not any(self._gathered.values())
+
     def write_rest(self) -> Iterator[tuple[str, str]]:
-        """Write the records that make no full file.
+        """Write the records that don't fill a file.
 
         Yields:
-            A stream, and the URL of a file with records of it.
+            A stream, and the URL of the file with its records.
+
+        Raises:
+            StorageError: If a file can't be written.
         """
         for stream, records in self._gathered.items():
             if records:
@@ -149,151 +140,39 @@ class Batches:
         records.clear()
         self.count += 1
         stem = re.sub(r"[^\w-]", "_", stream)
-        name = f"{self._prefix}{stem}-{self._id}-{self.count}{self._suffix}"
+        name = f"{self._prefix}{stem}-{self._id}-{self.count}{_suffix_for(self.encoding)}"
         try:
-            root = UPath(self._storage.root, **self._storage.params).resolve()
-            path = root.joinpath(name)
-            # Either way, it is there when it is complete.
-            if isinstance(root, CloudPath):
-                path.fs.pipe_file(path.path, content)
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.fs.transaction, path.open("wb") as file:
-                    file.write(content)
+            return _store(self._storage, name, content)
         except Exception as error:
             reason = f"{type(error).__name__}: {one_line(str(error))}"
             message = f"`batch_config.storage`: {self._storage.root} can't be written to: {reason}"
             raise StorageError(message) from error
-        return str(path.as_uri())
 
 
-def _lines(records: Sequence[Record]) -> bytes:
-    return encoder.encode_lines(records)
+def _store(storage: StorageTarget, name: str, content: bytes) -> str:
+    """Write a file, so that it appears when it is complete, and return its URL."""
+    root = UPath(storage.root, **storage.params).resolve()
+    path = root.joinpath(name)
+    if isinstance(root, CloudPath):
+        path.fs.pipe_file(path.path, content)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.fs.transaction, path.open("wb") as file:
+            file.write(content)
+    return str(path.as_uri())
+
+
+def _encoder_for(encoding: BaseBatchFileEncoding, schema: Mapping[str, Any]) -> Encoder:
+    if encoding.format == "parquet":
+        return ParquetEncoder(schema, encoding.compression)
+    return _gzipped_lines if encoding.compression == "gzip" else encoder.encode_lines
+
+
+def _suffix_for(encoding: BaseBatchFileEncoding) -> str:
+    if encoding.format == "parquet":
+        return ".parquet"
+    return ".jsonl.gz" if encoding.compression == "gzip" else ".jsonl"
 
 
 def _gzipped_lines(records: Sequence[Record]) -> bytes:
-    return gzip.compress(_lines(records), compresslevel=6)
-
-
-class ParquetEncoder:
-    """Writes Parquet with the columns of a JSON schema, the same for each file of a stream.
-
-    Texts, booleans and timestamps (microseconds, UTC) have their types, numbers are
-    `DECIMAL(38, 18)`, or `BIGINT` where a stream map says that they are whole, everything else is
-    JSON. What doesn't fit its column, or has none, stands in the column `RESCUED`, exactly as it
-    came; in its own is null then, or, for a number with more digits after the point, what it is
-    rounded to.
-    """
-
-    def __init__(self, schema: Mapping[str, Any], compression: str | None) -> None:
-        """Derive the columns.
-
-        Args:
-            schema: The JSON schema of the records.
-            compression: `gzip`, `none`, or null for what is usual (Snappy).
-        """
-        # It takes most of a second to import.
-        import pyarrow as pa  # type: ignore[import-untyped] # noqa: PLC0415
-
-        self._compression = compression or "snappy"
-        kinds: dict[Callable[[Any], object], pa.DataType] = {
-            _text: pa.string(),
-            _boolean: pa.bool_(),
-            _integer: pa.int64(),
-            _number: pa.decimal128(_CONTEXT.prec, SCALE),
-            _timestamp: pa.timestamp("us", "UTC"),
-            _json: pa.json_(),
-        }
-        self._converters = {
-            name: _converter_of(definition) for name, definition in schema["properties"].items()
-        }
-        columns = {**self._converters, RESCUED: _json}
-        self._schema = pa.schema(
-            [pa.field(name, kinds[converter]) for name, converter in columns.items()]
-        )
-
-    def __call__(self, records: Sequence[Record]) -> bytes:
-        """Write records.
-
-        Args:
-            records: The records of one file.
-
-        Returns:
-            The file.
-        """
-        import pyarrow as pa  # noqa: PLC0415
-        from pyarrow import parquet  # noqa: PLC0415
-
-        rescued = [
-            {name: value for name, value in record.items() if name not in self._converters}
-            for record in records
-        ]
-        columns = {
-            name: [*_column(name, converter, records, rescued)]
-            for name, converter in self._converters.items()
-        }
-        columns[RESCUED] = [_json(rest) if rest else None for rest in rescued]
-        arrays = [pa.array(columns[field.name], field.type) for field in self._schema]
-        file = BytesIO()
-        table = pa.Table.from_arrays(arrays, schema=self._schema)
-        parquet.write_table(table, file, compression=self._compression)
-        return file.getvalue()
-
-
-def _column(
-    name: str,
-    converter: Callable[[Any], object],
-    records: Sequence[Record],
-    rescued: Sequence[dict[str, Any]],
-) -> Iterator[object]:
-    for record, rest in zip(records, rescued, strict=True):
-        value = record.get(name)
-        if isinstance(value, float):
-            # Of a stream map: what the APIs send are decimals.
-            value = Decimal(repr(value))
-        fitting = None
-        if value is not None:
-            with suppress(ArithmeticError, TypeError, ValueError):
-                fitting = converter(value)
-            if fitting is None or (isinstance(fitting, Decimal) and fitting != value):
-                rest[name] = value
-        yield fitting
-
-
-def _converter_of(definition: Mapping[str, Any]) -> Callable[[Any], object]:
-    types = definition.get("type", ())
-    kinds = ({types} if isinstance(types, str) else {*types}) - {"null"}
-    if kinds == {"string"}:
-        return _timestamp if definition.get("format") == "date-time" else _text
-    by_type = {"boolean": _boolean, "integer": _integer, "number": _number}
-    return by_type.get(kinds.pop(), _json) if len(kinds) == 1 else _json
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _boolean(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _integer(value: object) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if -(2**63) <= value < 2**63 else None
-
-
-def _number(value: object) -> Decimal | None:
-    if not isinstance(value, int | Decimal) or isinstance(value, bool):
-        return None
-    number = Decimal(value)
-    return number.quantize(_UNIT, context=_CONTEXT) if number.is_finite() else None
-
-
-def _timestamp(value: str) -> datetime | None:
-    moment = datetime.fromisoformat(value)
-    return moment if moment.tzinfo else None
-
-
-def _json(value: object) -> str:
-    return encoder.encode(value).decode()
+    return gzip.compress(encoder.encode_lines(records), compresslevel=6)

@@ -1,120 +1,88 @@
-"""What happens to a request: session, authentication, retries, errors."""
+"""Requests of a stream: what it asks an API for."""
 
 from __future__ import annotations
 
-import logging
 from abc import ABC
-from functools import cache, cached_property, partial
-from http import HTTPStatus
+from functools import cached_property
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
-import backoff
-import requests
-from requests.auth import HTTPBasicAuth
 from singer_sdk import RESTStream
-from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.streams.rest import PageContext
 
 from tap_analytics._compat import override
-from tap_analytics.config.settings import APIS
-from tap_analytics.exceptions import (
-    NoListingError,
-    NotJSONError,
-    OffsetIgnoredError,
-    RejectedError,
-    UnauthorizedError,
-    UnsafeRedirectError,
-)
-from tap_analytics.http.retries import MAX_RETRY_AFTER, retry_after
-from tap_analytics.listing.pages import page_of
-from tap_analytics.log.redaction import keep_from_log, redact
-from tap_analytics.log.wording import describe, describe_failure, listed, one_line
-from tap_analytics.singer.statistics import Tally
+from tap_analytics.log.wording import one_line
+from tap_analytics.singer.lookahead import HintedStream, LookAhead
+from tap_analytics.singer.statistics import StreamStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Mapping, Sequence
 
-    from backoff.types import Details
+    import requests
+    from requests.auth import AuthBase
     from singer_sdk import Tap
-    from singer_sdk.helpers.types import Context, RequestFunc
+    from singer_sdk.helpers.types import Context
 
-    from tap_analytics.config.settings import Api
     from tap_analytics.http.session import PrefetchingSession
-
-RETRIED_STATUSES = frozenset(
-    {
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
+    from tap_analytics.singer.connection import Connection
 
 
-_version = cache(partial(version, "tap-analytics"))
-
-RETRIED_ERRORS = (
-    RetriableAPIError,
-    requests.Timeout,
-    requests.ConnectionError,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-)
-
-
-class ApiStream(RESTStream[int | None], ABC):
-    """A listing of one of the two APIs: how it is asked for, and what can go wrong.
+class ApiStream(RESTStream[Any], ABC):
+    """A listing of an API: how it is asked for.
 
     Attributes:
-        api: The API, and the settings that it takes to reach it.
-        first_page: What its paginators start with.
-        tally: What it has come to.
+        connection: The API, shared with its other streams.
+        statistics: Counts of this stream.
     """
 
-    api: ClassVar[Api]
-    first_page: ClassVar[int | None]
+    extra_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Query parameters of every request of the stream."""
 
-    # A line in the log for each request is more than anybody reads; they are still counted.
+    # The log has no line per request; requests are counted.
     _LOG_REQUEST_METRICS = False
 
-    def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
+    def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
 
         Args:
             tap: The tap that it belongs to.
-            session: The session that all streams of its API share.
+            connection: The API that lists it.
         """
-        self._session = session
+        self.connection = connection
         super().__init__(tap)
-        keep_from_log(self._secrets)
-        self.tally = Tally()
-        self._request_without_query: requests.PreparedRequest | None = None
+        self.statistics = StreamStatistics(self.name)
+        self.look_ahead = LookAhead(self)
+        self._templates: dict[str, requests.PreparedRequest] = {}
 
     # Requests
 
     @property
     @override
     def requests_session(self) -> PrefetchingSession:
-        return self._session
+        return self.connection.session
 
     @property
     @override
     def url_base(self) -> str:
-        return str(self.config[self.api.url_setting]).rstrip("/")
+        return self.connection.url
 
     @property
     @override
-    def authenticator(self) -> HTTPBasicAuth:
-        user, password, *_ = (str(self.config[name]) for name in self.api.credentials)
-        # RFC 7617 has no default charset; UTF-8 is the one that both sides can tell.
-        return HTTPBasicAuth(user.encode(), password.encode())
+    def authenticator(self) -> AuthBase:
+        return self.connection.authenticator
 
     @cached_property
     @override
     def user_agent(self) -> str:
-        return str(self.config.get("user_agent") or f"tap-analytics/{_version()}")
+        return str(self.config.get("user_agent") or f"tap-analytics/{version('tap-analytics')}")
+
+    @property
+    @override
+    def http_headers(self) -> dict[str, str]:
+        # An answer from a cache is older than it looks.
+        return {"Cache-Control": "no-cache"}
 
     @property
     @override
@@ -123,23 +91,39 @@ class ApiStream(RESTStream[int | None], ABC):
 
     @override
     def get_url(self, context: Context | None) -> str:
-        """Get the URL of the listing, which does not depend on the context.
+        """Return the URL of a listing.
 
         Args:
-            context: The stream's context.
+            context: The stream's context, whose fields the path may name in braces.
 
         Returns:
             The URL without its query.
         """
-        return self._url
+        fields = {name: quote(str(value), safe="") for name, value in (context or {}).items()}
+        return super().get_url(fields)
 
-    @cached_property
-    def _url(self) -> str:
-        return super().get_url(None)
+    @override
+    def get_url_params(self, context: Context | None, next_page_token: Any) -> dict[str, Any]:
+        """Return the query of a request.
+
+        Args:
+            context: The stream's context. Its fields are parameters unless the path names them.
+            next_page_token: The page to ask for.
+
+        Returns:
+            The parameters by name.
+        """
+        fields = (context or {}).items()
+        in_query = {name: value for name, value in fields if f"{{{name}}}" not in self.path}
+        return {
+            **self.connection.paging.parameters(next_page_token),
+            **in_query,
+            **self.extra_parameters,
+        }
 
     @override
     def build_prepared_request(self, *args: Any, **kwargs: Any) -> requests.PreparedRequest:
-        """Make a request; those of a stream differ in their query only.
+        """Make a request. Requests of one listing differ in their query only.
 
         Args:
             *args: As for `requests.Request`, by position.
@@ -148,24 +132,25 @@ class ApiStream(RESTStream[int | None], ABC):
         Returns:
             The request, with authentication.
         """
-        query = kwargs.pop("params")
-        if self._request_without_query is None:
-            self._request_without_query = super().build_prepared_request(*args, **kwargs)
-            self._session.tallies[str(self._request_without_query.url)] = self.tally
-        request = self._request_without_query.copy()
+        query, url = kwargs.pop("params"), kwargs["url"]
+        template = self._templates.get(url)
+        if template is None:
+            # One listing is read at a time, so one template is enough.
+            self._templates.clear()
+            template = super().build_prepared_request(*args, **kwargs)
+            self._templates[url] = template
+            self.connection.statistics.register(str(template.url), self.statistics)
+        request = template.copy()
         if query:
             request.url = f"{request.url}?{query}"
         return request
 
-    def page_request(self, context: Context | None, page: int | None) -> requests.PreparedRequest:
-        """Make the request that the SDK will make for a page, to hint at it.
+    def page_request(self, context: Context | None, page: Any) -> requests.PreparedRequest:  # noqa: ANN401 - as the API pages
+        """Return the request that the SDK will make for a page, to hint at it.
 
         Args:
-            context: The stream's context, None if it has none.
-            page: What the paginator will have as its value.
-
-        Returns:
-            The request.
+            context: The stream's context.
+            page: The page, as the paginator's value.
         """
         request = self.get_http_request(page=PageContext(context, page))
         return self.build_prepared_request(
@@ -173,157 +158,23 @@ class ApiStream(RESTStream[int | None], ABC):
             url=request.url,
             params=request.encode_params(),
             headers=request.headers,
+            data=request.data,
         )
 
-    # Retries
+    @property
+    def children_to_hint(self) -> Sequence[HintedStream]:
+        """The child streams whose first pages are known from a page of this stream."""
+        return ()
 
-    @override
-    def request_decorator(self, func: RequestFunc) -> RequestFunc:
-        """Make requests be repeated if that may help.
+    def line(self, message: str) -> str:
+        """Return a message that begins with the stream and the account, if there is one.
 
         Args:
-            func: Sends a request.
+            message: What there is to say.
 
         Returns:
-            The same with retries. What they are is told by `backoff_handler` alone: the SDK's
-            also lets the library log each.
+            One line.
         """
-        return backoff.on_exception(
-            self.backoff_wait_generator,
-            RETRIED_ERRORS,
-            max_tries=self.backoff_max_tries,
-            on_backoff=self.backoff_handler,
-            jitter=None,
-            logger=None,
-        )(func)
-
-    @override
-    def backoff_max_tries(self) -> int:
-        return int(self.config["max_retries"]) + 1
-
-    @override
-    def backoff_wait_generator(self) -> Generator[float, Any, None]:
-        """Wait `backoff_factor` seconds, then twice as long each time, or what a server asks.
-
-        Yields:
-            Seconds to wait before the next try.
-        """
-        waits = backoff.expo(factor=self.config["backoff_factor"])
-        # Both generators are started before there is an error, which is then sent.
-        error = yield next(waits)
-        for wait in waits:
-            response = error.response if isinstance(error, RetriableAPIError) else None
-            error = yield wait if response is None else max(wait, retry_after(response))
-
-    @override
-    def backoff_handler(self, details: Details) -> None:
-        self.tally.retries += 1
-        self.log(
-            "%s; retry %d of %d in %g s",
-            self._explain(details["exception"]),
-            details["tries"],
-            self.config["max_retries"],
-            details["wait"],
-            level=logging.WARNING,
-        )
-
-    # Responses and errors
-
-    @override
-    def validate_response(self, response: requests.Response) -> None:
-        """Accept a response if it holds a page of a listing.
-
-        Args:
-            response: A response with its body read.
-
-        Raises:
-            RetriableAPIError: If asking again may help.
-            UnauthorizedError: If it will not, nor will asking for anything else.
-            RejectedError: If it will not for this listing.
-            FatalAPIError: If it will not before `MAX_RETRY_AFTER` has passed, or there is JSON that
-                is no listing.
-        """
-        status = response.status_code
-        if status in RETRIED_STATUSES:
-            wait = retry_after(response)
-            if wait > MAX_RETRY_AFTER:
-                message = f"{describe(response)}; it asks to wait {wait:.0f} s before the next try"
-                raise FatalAPIError(self._line(message))
-            raise RetriableAPIError(self._line(describe(response)), response)
-        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            kind = UnauthorizedError if status == HTTPStatus.UNAUTHORIZED else RejectedError
-            raise kind(self._line(describe(response) + self._advice(status)))
-        try:
-            page_of(response)
-        except (NotJSONError, NoListingError) as error:
-            message = self._line(f"{error}: {describe(response)}")
-            if isinstance(error, NotJSONError):
-                raise RetriableAPIError(message, response) from error
-            raise FatalAPIError(message) from error
-
-    @override
-    def request_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
-        """Read the listing.
-
-        Args:
-            context: The stream's context: the account, where it is listed once per account.
-
-        Yields:
-            The records as the API sent them.
-
-        Raises:
-            FatalAPIError: If the listing can't be read to its end.
-        """
-        try:
-            yield from super().request_records(context)
-        except (requests.RequestException, RetriableAPIError) as error:
-            tries = self.backoff_max_tries()
-            message = f"{self._explain(error)}; tried {tries} time{'s' if tries > 1 else ''}"
-            raise FatalAPIError(message) from error
-        except (OffsetIgnoredError, UnsafeRedirectError) as error:
-            raise FatalAPIError(self._line(str(error))) from error
-
-    @override
-    def parse_response(self, response: requests.Response) -> Iterable[Any]:
-        page = page_of(response)
-        for position in sorted(page.mended):
-            record = page.records[position]
-            self.log(
-                "Record %s holds text that is not valid Unicode; U+FFFD stands where it was lost",
-                one_line(str(record.get("id")), 100) if isinstance(record, dict) else position,
-                level=logging.WARNING,
-            )
-        return page.records
-
-    def _advice(self, status: int) -> str:
-        match status:
-            case HTTPStatus.UNAUTHORIZED:
-                return f"; check {listed(self.api.credentials[:2])}"
-            case HTTPStatus.FORBIDDEN:
-                names = listed(self.api.credentials)
-                return f"; check that {names} belong to an account that may read this"
-            case HTTPStatus.NOT_FOUND:
-                names = listed((self.api.url_setting, *self.api.credentials[2:]))
-                return f"; check {names}"
-            case _:
-                return ""
-
-    def _explain(self, error: BaseException) -> str:
-        if isinstance(error, RetriableAPIError):
-            return str(error)
-        return self._line(describe_failure(error, self.url_base, self.timeout))
-
-    @cached_property
-    def _secrets(self) -> frozenset[str]:
-        secrets = set(self._session.proxy_secrets)
-        for api in APIS:
-            user, password, *_ = (str(self.config.get(name) or "") for name in api.credentials)
-            if password:
-                secrets |= {password, f"{user}:{password}"}
-        return frozenset(secrets)
-
-    def _line(self, message: str) -> str:
-        # Which account it is, where there is a listing for each.
         context = ", ".join(f"{name} {value}" for name, value in (self.context or {}).items())
         where = f" ({one_line(context)})" if context else ""
-        return f"{self.name}{where}: {redact(message, self._secrets)}"
+        return f"{self.name}{where}: {message}"

@@ -1,9 +1,8 @@
 """Singer messages, written in blocks.
 
-The SDK's writers flush after each message: a system call per record, at which threads that wait
-for the interpreter take it away. Here messages gather in the buffer of standard output, and are
-flushed with each STATE message: a target that confirms a state has been given all records that it
-stands for.
+The SDK's writers flush after each message. That is a system call per record, and at each one the
+interpreter turns to another thread. Here messages gather in the buffer of standard output, and each
+STATE message flushes them: a target that confirms a state has received all records before it.
 """
 
 from __future__ import annotations
@@ -11,35 +10,30 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from datetime import datetime
+from io import BufferedWriter, FileIO, TextIOWrapper
 from threading import Timer
+from typing import TYPE_CHECKING
 
-import msgspec
+from singer_sdk.contrib.msgspec import encoder
 from singer_sdk.singerlib import Message, StateMessage
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
 from tap_analytics._compat import override
 
-
-def _text(value: object) -> str:
-    """Spell what JSON has no form for, as the SDK does."""
-    return value.isoformat(sep="T") if isinstance(value, datetime) else str(value)
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_text, decimal_format="number")
-
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 BLOCK = 64 * 1024
-"""The size, in bytes, of the buffer that standard output should have."""
+"""The size, in bytes, of the buffer of standard output."""
 
 PATIENCE = 0.6
-"""How long, in seconds, the end waits for a target that does not read."""
+"""Seconds that the end of the process waits for a target that does not read."""
 
 logger = logging.getLogger(__name__)
 
 
 class MessageWriter(GenericSingerWriter[bytes, Message]):
-    """Writes Singer messages to standard output, one JSON text a line."""
+    """Writes Singer messages to standard output, one JSON text per line."""
 
     _is_writing = False
     _status: int | None = None
@@ -49,22 +43,22 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         """Encode a message.
 
         Args:
-            message: Any Singer message. Integers and decimals in it keep every digit.
+            message: Any Singer message. Its integers and decimals keep every digit.
 
         Returns:
-            A line of JSON in UTF-8, without its end.
+            A line of JSON in UTF-8, without the end of the line.
         """
-        return _encoder.encode(message.to_dict())
+        return encoder.encode(message.to_dict())
 
     @override
     def write_message(self, message: Message) -> None:
-        """Write a message; a STATE message is flushed with all that came before it.
+        """Write a message. A STATE message also flushes all messages before it.
 
         Args:
             message: Any Singer message.
 
         Raises:
-            SystemExit: If the target has gone, with status 1; or after `end`.
+            SystemExit: After `end`, or with status 1 if the output can't be written.
         """
         line = self.format_message(message) + b"\n"
         output = sys.stdout.buffer
@@ -73,11 +67,6 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             output.write(line)
             if isinstance(message, StateMessage):
                 output.flush()
-        except BrokenPipeError:
-            logger.warning("The target has gone, and so does the tap")
-            # What is left in the buffer is dropped, or the interpreter would complain of it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
         finally:
             self._is_writing = False
         if self._status is not None:
@@ -87,11 +76,11 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         """End the process, but not in the middle of a line. For signal handlers.
 
         Args:
-            status: The exit status. If the target does not read what there is to be written, the
-                process ends with it after `PATIENCE` all the same.
+            status: The exit status. If the target does not read the rest of the output, the
+                process ends with this status after `PATIENCE` nevertheless.
 
         Raises:
-            SystemExit: At once, or as soon as the line has been written.
+            SystemExit: At once, or as soon as the line is written.
         """
         last_resort = Timer(PATIENCE, os._exit, (status,))
         last_resort.daemon = True
@@ -99,3 +88,43 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self._status = status
         if not self._is_writing:
             sys.exit(status)
+
+
+class Output(FileIO):
+    """Standard output. If it can't be written, the log says so in one line and the process ends."""
+
+    @override
+    def write(self, data: Buffer, /) -> int:
+        """Write a block.
+
+        Args:
+            data: The block.
+
+        Returns:
+            The number of bytes written, which may be fewer.
+
+        Raises:
+            SystemExit: With status 1 if the block can't be written.
+        """
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            logger.warning("The target has gone, and so does the tap")
+        except OSError as error:
+            logger.error("The output can't be written: %s", error.strerror)  # noqa: TRY400
+        # Else the interpreter would complain at its end that it can't write what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        sys.exit(1)
+
+
+def open_output(descriptor: int) -> TextIOWrapper:
+    """Return a buffered standard output.
+
+    Args:
+        descriptor: The descriptor to write to. It stays open.
+
+    Returns:
+        A stream for text in UTF-8, with a `buffer` for bytes.
+    """
+    file = Output(descriptor, "w", closefd=False)
+    return TextIOWrapper(BufferedWriter(file, BLOCK), encoding="utf-8")

@@ -1,58 +1,113 @@
-"""How far a sync has come, and what to."""
+"""Statistics of a sync: the progress line while it runs, and the table at its end."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
+from http import HTTPStatus
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_analytics.singer.stream import AnalyticsStream
+    import requests
+
+_THROTTLED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a stream has come to.
+@dataclass(slots=True, eq=False)
+class StreamStatistics:
+    """Counts of one stream.
 
     Attributes:
+        name: The name of the stream.
         records: Records emitted, after stream maps.
-        requests: Requests sent, also those that were sent ahead and turned out not to be needed.
+        requests: Requests sent, including those sent ahead that turned out not to be needed.
         retries: Requests repeated because the one before has failed.
-        refusals: Answers that say that the API is asked for too much: status 429 or 503.
-        seconds: Time spent on the stream, without that on its children.
+        throttled: Answers that say that there are too many requests: status 429 or 503.
+        seconds: Time spent on the stream, without the time spent on its children.
     """
 
+    name: str
     records: int = 0
     requests: int = 0
     retries: int = 0
-    refusals: int = 0
+    throttled: int = 0
     seconds: float = 0.0
 
 
-class Progress:
-    """How far a sync has come."""
+class RequestStatistics:
+    """Counts the requests of a session for the streams that they belong to.
 
-    def __init__(self, streams: Sequence[AnalyticsStream] = ()) -> None:
-        """Begin with nothing.
+    A request belongs to the stream that has registered its URL. The methods may be called from
+    any thread.
+    """
+
+    def __init__(self) -> None:
+        """Start without streams."""
+        self._streams: dict[str, StreamStatistics] = {}
+        self._lock = Lock()
+
+    def register(self, url: str, stream: StreamStatistics) -> None:
+        """Count requests to a URL from now on.
 
         Args:
-            streams: The streams that are read.
+            url: The URL without its query.
+            stream: The statistics of the stream that sends them.
+        """
+        self._streams[url] = stream
+
+    def request_sent(self, url: str) -> None:
+        """Count a request.
+
+        Args:
+            url: The URL without its query.
+        """
+        if stream := self._streams.get(url):
+            with self._lock:
+                stream.requests += 1
+
+    def answer_received(self, url: str, response: requests.Response) -> None:
+        """Count the redirects that led to an answer, and an answer that says "too many requests".
+
+        Args:
+            url: The URL of the first request, without its query.
+            response: The last answer.
+        """
+        if stream := self._streams.get(url):
+            with self._lock:
+                stream.requests += len(response.history)
+                stream.throttled += response.status_code in _THROTTLED
+
+
+class SyncProgress:
+    """The progress of a sync over all of its streams."""
+
+    def __init__(
+        self, streams: Sequence[StreamStatistics] = (), parents: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            streams: The statistics of the streams that are synced.
+            parents: The name of the parent stream, by the name of each child stream.
         """
         self._streams = streams
+        self._parents = parents or {}
         self._done = 0
-        # The one being read, and before it those that it is read for.
-        self._path: list[AnalyticsStream] = []
+        # The stream that is being read, preceded by its parents.
+        self._path: list[StreamStatistics] = []
         self._began = self._changed = monotonic()
 
     @contextmanager
-    def on(self, stream: AnalyticsStream) -> Iterator[None]:
-        """Take note that a stream is being read; within it, others may be.
+    def reading(self, stream: StreamStatistics) -> Iterator[None]:
+        """Charge the time within this context to a stream.
 
         Args:
-            stream: The stream.
+            stream: Its statistics. Contexts of its children may be opened within this one; their
+                time is charged to them alone.
 
         Yields:
             Nothing.
@@ -65,41 +120,45 @@ class Progress:
             self._charge()
             self._path.pop()
             if not self._path:
-                self._done += sum(
-                    read in {stream, *stream.descendent_streams} for read in self._streams
-                )
-
-    def _charge(self) -> None:
-        now = monotonic()
-        for stream in self._path[-1:]:
-            stream.tally.seconds += now - self._changed
-        self._changed = now
+                # Children are done when their parent is.
+                self._done += sum(self._root(other.name) == stream.name for other in self._streams)
 
     def line(self) -> str:
-        """Say how far it has come.
+        """Return the progress line.
 
         Returns:
-            A line about the stream that is being read, or nothing if none is.
+            A line about the stream that is being read, or nothing if there is none.
         """
-        # A slice, as this is called from another thread.
+        # This runs in another thread, so the path may become empty at any time.
         for stream in self._path[-1:]:
             minutes, seconds = divmod(int(monotonic() - self._began), 60)
             return (
-                f"{stream.name}: {stream.tally.records:,} records, {stream.tally.requests:,} "
-                f"requests; {self._done}/{len(self._streams)} streams, {minutes}:{seconds:02}"
+                f"{stream.name}: {stream.records:,} records, {stream.requests:,} requests; "
+                f"{self._done}/{len(self._streams)} streams, {minutes}:{seconds:02}"
             )
         return ""
 
     def table(self) -> str:
-        """Say what it has come to.
+        """Return the table at the end of the log.
 
         Returns:
-            A table with a line for each stream and one for all of them.
+            A header, a line per stream, and a line with the totals.
         """
-        tallies = [(stream.name, stream.tally) for stream in self._streams]
-        columns = zip(*(astuple(tally) for _, tally in tallies), strict=True)
-        lines = [f"{'stream':<26}" + "".join(f"{field.name:>10}" for field in fields(Tally))]
-        for name, tally in [*tallies, ("total", Tally(*map(sum, columns)))]:
-            *counts, seconds = astuple(tally)
+        names = [field.name for field in fields(StreamStatistics)][1:]
+        totals = (sum(getattr(stream, name) for stream in self._streams) for name in names)
+        lines = [f"{'stream':<26}" + "".join(f"{name:>10}" for name in names)]
+        for stream in [*self._streams, StreamStatistics("total", *totals)]:
+            name, *counts, seconds = astuple(stream)
             lines.append(f"{name:<26}{''.join(f'{n:>10}' for n in counts)}{seconds:>10.2f}")
         return "\n".join(lines)
+
+    def _charge(self) -> None:
+        now = monotonic()
+        for stream in self._path[-1:]:
+            stream.seconds += now - self._changed
+        self._changed = now
+
+    def _root(self, name: str) -> str:
+        while name in self._parents:
+            name = self._parents[name]
+        return name

@@ -1,314 +1,218 @@
-"""Which records of a listing are emitted, and what becomes of the bookmark."""
+"""The base of all streams: which records of a listing are emitted, and what is remembered.
+
+These members of the SDK are private or final. None has a public equivalent:
+
+| member | why it is needed |
+| --- | --- |
+| `Stream.sync` (final) | the SDK writes a dozen log lines and a STATE per account |
+| `Stream._generate_record_messages` | leaves out deselected fields |
+| `Stream._stream_version` | the version in its RECORD messages |
+| `RESTStream._LOG_REQUEST_METRICS` | a log line per request |
+| `Stream.ABORT_AT_RECORD_COUNT` | the limit of a connection test |
+| `BaseAPIPaginator._value`, `_finished`, `_page_count` | what its properties return |
+| `helpers._batch.SDKBatchMessage`, `BatchConfig` | the only classes for BATCH messages |
+| `Tap.sync_all`, `Tap.run_connection_test` (final) | the order of STATE messages, failures |
+| `Tap._config`, `Tap._validate_config` | settings are checked before streams exist |
+
+`tests/unit/test_sdk.py` fails when the SDK changes one of them.
+"""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC
-from datetime import UTC, datetime
-from importlib.resources import files
-from itertools import islice
+from contextlib import nullcontext
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import FatalAPIError
-from singer_sdk.helpers._batch import SDKBatchMessage
-from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.schema.source import SchemaDirectory, StreamSchema
-from singer_sdk.singerlib import RecordMessage
+from singer_sdk.mapper import RemoveRecordTransform
 
-from tap_analytics import schemas
 from tap_analytics._compat import override
-from tap_analytics.exceptions import InvalidRecordError, RejectedError, UnauthorizedError
-from tap_analytics.listing.records import RecordReader
-from tap_analytics.listing.timestamps import canonical, earlier
-from tap_analytics.log.wording import one_line
-from tap_analytics.singer.client import ApiStream
-from tap_analytics.singer.statistics import Progress
+from tap_analytics.exceptions import InvalidRecordError
+from tap_analytics.log.wording import listed, one_line
+from tap_analytics.singer.bookmarks import open_bookmarks
+from tap_analytics.singer.children import ParentStream
+from tap_analytics.singer.failures import StreamFailures
+from tap_analytics.singer.output import StreamOutput
+from tap_analytics.singer.replication import account_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
-    import requests
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_analytics.http.session import PrefetchingSession
-    from tap_analytics.singer.batches import Batches
+    from tap_analytics.singer.connection import Connection
+    from tap_analytics.singer.state import StateMessages
+    from tap_analytics.singer.statistics import SyncProgress
+
+UNSETTLED_STATUSES = frozenset({"IN_PROGRESS", "PARTIAL_SYNCED"})
+"""Statuses of a product whose rows the service is still adding."""
 
 
-class AnalyticsStream(ApiStream, ABC):
+@dataclass(frozen=True)
+class Run:
+    """What all streams of a sync share.
+
+    Attributes:
+        progress: Told which stream is being read.
+        states: Writes STATE messages.
+    """
+
+    progress: SyncProgress
+    states: StateMessages
+
+
+class AnalyticsStream(ParentStream, ABC):
     """A stream: a listing, of which what has changed is emitted.
 
     Attributes:
-        progress: Told when the stream is being read.
+        failures: What could not be read in this sync.
     """
 
-    primary_keys = ("id",)
-    replication_key = "updated_at"
-    schema = StreamSchema(SchemaDirectory(files(schemas)))
+    def __init__(self, tap: Tap, connection: Connection) -> None:
+        """Create the stream.
 
-    # What comes out of a JSON decoder needs no conforming, and the SDK's would drop fields that
-    # the schema doesn't list.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+        Args:
+            tap: The tap that it belongs to.
+            connection: The API that lists it.
+        """
+        super().__init__(tap, connection)
+        self.failures = StreamFailures(self.name, connection.failures, self.logger)
+        self.output = StreamOutput(self, tap.write_message)
+        self._run: Run | None = None
+        # Listings that are read, but have records in a batch that is not written yet.
+        self._unwritten: list[tuple[str | None, bool, bool]] = []
 
-    def __init__(self, tap: Tap, session: PrefetchingSession) -> None:
-        """Create the stream, see `ApiStream`."""
-        super().__init__(tap, session)
-        self.progress = Progress()
-        self._reader = RecordReader(self.schema, self.logger.warning)
-        self._is_whole = False
-        self._latest: str | None = None
-        self._received_at: datetime | None = None
-        self._has_written_schema = False
-        self._has_warned_of_missing_bookmark = False
-        self._failures: list[Exception] = []
-        self._version: int | None = None
-        self._batches: Batches | None = None
+    # The sync
 
-    @override
-    def parse_response(self, response: requests.Response) -> Iterable[Any]:
-        self._received_at = datetime.now(UTC)
-        return super().parse_response(response)
+    def prepare(self, run: Run, state: dict[str, Any]) -> None:
+        """Prepare to sync.
 
-    @property
-    def failure(self) -> str | None:
-        """Why not all of the stream could be read, if so, in one line."""
-        if not self._failures:
-            return None
-        first, *others = self._failures
-        more = f" (and {len(others)} more of its listings)" if others else ""
-        return f"{self._line_of(first)}{more}"
-
-    @property
-    def is_unauthorized(self) -> bool:
-        """Whether it failed because the API does not accept the credentials."""
-        return any(isinstance(error, UnauthorizedError) for error in self._failures)
-
-    @property
-    def has_given_up(self) -> bool:
-        """Whether nothing more is read. An account may be refused while others are not."""
-        return not all(isinstance(error, RejectedError) for error in self._failures)
+        Args:
+            run: What all streams of the sync share.
+            state: The state of the stream.
+        """
+        self._run = run
+        is_by_account = self.parent_stream_type is not None
+        self._bookmarks, problem = open_bookmarks(
+            state, self.replication_key or "updated_at", is_by_account=is_by_account
+        )
+        if problem:
+            self.log("%s: %s", self.name, problem, level=logging.WARNING)
+        if self.selected_children and isinstance(self.stream_maps[0], RemoveRecordTransform):
+            self.log(
+                "The stream map drops `%s`, and with it all records of %s, which are listed for "
+                "each of its records",
+                self.name,
+                listed(child.name for child in self.selected_children),
+                level=logging.WARNING,
+            )
 
     @override  # type: ignore[misc] # final for type checkers only
     def sync(self, context: Context | None = None) -> None:
-        """Sync the stream, or one listing of it. If that fails, `failure` says why.
+        """Sync the stream with its children. What can't be read is in `failures`.
 
         Args:
             context: The stream's context.
         """
-        with self.progress.on(self):
-            if self._session.has_refused and not self.has_given_up:
-                self._failures.append(UnauthorizedError(self._line("the credentials are refused")))
-            if self.has_given_up:
-                return
+        self.sync_listing(context, {})
+
+    @override
+    def sync_listing(self, context: Context | None, parent_record: Record) -> None:
+        if self.connection.failures.reason is not None:
+            self.failures.cut_short()
+            return
+        self.context = MappingProxyType(dict(context)) if context else None
+        with self._run.progress.reading(self.statistics) if self._run else nullcontext():
             try:
-                super().sync(context)
+                self._write_listing(context, parent_record)
             except OSError:
-                # What was to be written can't be.
+                # The output or the storage can't be written to. Nothing else can be, either.
                 raise
-            except Exception as error:  # noqa: BLE001 - for instance, a stream map's expression
-                self._fail(error)
+            except Exception as error:  # noqa: BLE001 - everything else can still be read
+                self.failures.add(error, _line_of(self, error))
 
-    def _fail(self, error: Exception) -> None:
-        self._failures.append(error)
-        self.log("%s; other streams go on", self._line_of(error), level=logging.WARNING)
-        self.logger.debug("This is where it happened", exc_info=error)
-
-    def _line_of(self, error: Exception) -> str:
-        if isinstance(error, FatalAPIError):
-            return str(error)
-        return self._line(f"{type(error).__name__}: {one_line(str(error))}")
-
-    @override
-    def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Read the records that are due.
-
-        Args:
-            context: The stream's context, as for `request_records`.
-
-        Yields:
-            Records with their timestamps in canonical form. In incremental replication, those
-            from before the bookmark are left out: the APIs have no filter for `updated_at`. If
-            the listing can't be read to its end, the bookmark stays, and `failure` says why.
-        """
-        since = self._starting_value(context)
-        has_children = self.has_selected_descendents
-        self._is_whole = all(self.mask.values())
-        self._latest = None
-        failures = len(self._failures)
-        # In a connection test. The SDK would look at one more and call that an error.
-        limit = self.ABORT_AT_RECORD_COUNT
-        for record in islice(self._read(context), limit):
-            updated_at = record.get(self.replication_key) if self.replication_key else None
-            if since is not None and updated_at is not None and updated_at < since:
-                if has_children:
-                    # Children of an unchanged record may have changed themselves.
-                    self._process_record(record, child_context=context)
-                continue
-            yield record
-        if len(self._failures) == failures and limit is None:
-            self._advance_bookmark(context)
-
-    def _read(self, context: Context | None) -> Iterator[Record]:
-        try:
-            for position, item in enumerate(self.request_records(context)):
-                yield self._reader.read(item, position)
-        except InvalidRecordError as error:
-            self._fail(FatalAPIError(self._line(str(error))))
-        except Exception as error:  # noqa: BLE001 - the other streams can still be read
-            self._fail(error)
-
-    def _starting_value(self, context: Context | None) -> str | None:
-        value = canonical(self.get_starting_replication_key_value(context))
-        if value is None:
-            return None
-        value = earlier(value, self.config["lookback_window"])
-        start_date = self.config.get("start_date")
-        return max(value, start_date) if start_date else value
+    def _write_listing(self, context: Context | None, parent_record: Record) -> None:
+        output, is_selected = self.output, self.selected
+        if is_selected:
+            output.begin()
+            self._stream_version = output.version
+        for record in self.get_records(context):
+            if is_selected and output.record(record):
+                self._confirm_written()
+        if self.ABORT_AT_RECORD_COUNT is not None:
+            return
+        self.connection.failures.listing_read()
+        if self._paginator.is_unsettled:
+            self.is_unsettled = True
+            self.log(
+                "%s still changed when its beginning was read for the sixth time; the next sync "
+                "reads the rest",
+                self.line("the listing"),
+                level=logging.WARNING,
+            )
+        if not self.parent_stream_type:
+            self.is_complete = True
+        is_settled = self.is_settled(parent_record)
+        self._unwritten.append((account_of(context), is_settled, self._is_empty))
+        self._confirm_written()
 
     @override
-    def generate_child_contexts(
-        self, record: Record, context: Context | None
-    ) -> Iterable[Context | None]:
-        """Make the contexts of children, where there are any.
+    def finish(self, parent: ParentStream | None = None) -> None:
+        if parent and parent.is_complete:
+            # Also where there is no account to list it for.
+            self.output.begin()
+        self.output.end()
+        self._confirm_written()
+        if parent:
+            self._finish_accounts(parent)
+        for child in self.selected_children:
+            child.finish(self)
+        if self.is_complete and not self.is_unsettled:
+            self.output.activate_version()
+        self.save_bookmarks()
+        if not parent and self._run:
+            self._run.states.write()
 
-        Args:
-            record: A record.
-            context: The stream's context.
+    def _finish_accounts(self, parent: ParentStream) -> None:
+        self.is_complete = parent.is_complete and not self.failures
+        self.is_unsettled |= parent.is_unsettled
+        if parent.is_complete:
+            self._bookmarks.keep_only(parent.met)
+        elif self.connection.failures.reason is not None:
+            self.failures.cut_short()
+        elif not self.failures:
+            line = f"{self.name}: incomplete, as it is read for each of `{parent.name}`"
+            self.failures.add_line(line)
 
-        Returns:
-            A context for each child stream, if the stream has children.
-        """
-        return super().generate_child_contexts(record, context) if self.child_streams else ()
+    def save_bookmarks(self) -> None:
+        """Move the bookmarks of what has been read to its end and written."""
+        if not self.is_full_table:
+            self._bookmarks.save(self.connection.latest_bookmark)
 
-    @override
-    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        """Move the bookmarks of the stream and its children, of those that are complete.
-
-        Args:
-            state: As for the SDK's `Stream`.
-
-        Raises:
-            StorageError: If the last of its records can't be written in a batch.
-        """
-        if self._batches:
-            with self.get_batch_counter() as counter:
-                for stream, url in self._batches.write_rest():
-                    self._announce(self._batches, stream, url)
-                counter.increment(self._batches.count)
-        if self._failures:
-            for child in self.child_streams:
-                if isinstance(child, AnalyticsStream) and child.selected:
-                    child.miss_parent(self)
-            # What some listings of the stream have shown does not hold for all of it.
-            self.stream_state.pop("progress_markers", None)
-        elif self._version is not None:
-            super()._write_activate_version_message(self._version)
-        super().finalize_state_progress_markers(state)
-
-    def miss_parent(self, parent: AnalyticsStream) -> None:
-        """Take note that the stream is incomplete, as there may be more contexts.
-
-        Args:
-            parent: The stream that could not be read to its end.
-        """
-        if not self._failures:
-            kind = UnauthorizedError if parent.is_unauthorized else FatalAPIError
-            message = f"{self.name}: incomplete, as it is read for each of `{parent.name}`"
-            self._failures.append(kind(message))
-
-    # Batches
+    def _confirm_written(self) -> None:
+        if not self.output.is_written:
+            return
+        for account, is_settled, is_empty in self._unwritten:
+            self._bookmarks.complete(account, is_settled=is_settled, is_empty=is_empty)
+        self._unwritten.clear()
+        if self._run and self._run.states.is_due:
+            self.save_bookmarks()
+            self._run.states.write()
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
         # A connection test leaves no files behind.
         return super().get_batch_config(config) if self.ABORT_AT_RECORD_COUNT is None else None
 
-    @override
-    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
-        # The SDK's knows neither stream maps nor deselected fields: what they leave out or make
-        # unreadable is in its files. And it begins a new file for each context.
-        if self._batches is None:
-            from tap_analytics.singer.batches import Batches  # noqa: PLC0415 - few need it
 
-            schemas = {
-                stream_map.stream_alias: stream_map.transformed_schema
-                for stream_map in self.stream_maps
-            }
-            self._batches = Batches(self.tap_name, batch_config, schemas)
-        for record in self._sync_records(context, write_messages=False):
-            for message in self._generate_record_messages(record):
-                url = self._batches.add(message.stream, message.record)
-                if url:
-                    self._announce(self._batches, message.stream, url)
-
-    def _announce(self, batches: Batches, stream: str, url: str) -> None:
-        message = SDKBatchMessage(stream, batches.encoding, [url], self._stream_version)
-        self._tap.write_message(message)
-        self.state_manager.is_flushed = False
-        self._write_state_message()
-
-    @override
-    def _finalize_state(self, state: dict[str, Any] | None = None) -> None:
-        # The SDK's moves the bookmark when the last record has been read, which may be before it
-        # is written in a batch. It moves when the stream is complete, see above.
-        if self._batches is None:
-            super()._finalize_state(state)
-
-    # State and messages, where the SDK has no public way to say it
-
-    def _advance_bookmark(self, context: Context | None) -> None:
-        if self.replication_key and self._latest is not None:
-            # Where there are none yet, the SDK warns that the stream is not sorted.
-            self.get_context_state(context).setdefault("progress_markers", {})
-            super()._increment_stream_state({self.replication_key: self._latest}, context=context)
-
-    @override
-    def _increment_stream_state(
-        self, latest_record: Record, *, context: Context | None = None
-    ) -> None:
-        # Once per listing instead of once per record, in `get_records`. Besides, the SDK's raises
-        # for an absent replication key and warns of every null.
-        value = latest_record.get(self.replication_key) if self.replication_key else None
-        if value is not None:
-            self._latest = value if self._latest is None else max(value, self._latest)
-        elif self.replication_key and not self._has_warned_of_missing_bookmark:
-            self._has_warned_of_missing_bookmark = True
-            self.log(
-                "Records without `%s` are extracted in every sync and never move the bookmark; "
-                "the first one is %s",
-                self.replication_key,
-                one_line(latest_record["id"], 100),
-                level=logging.WARNING,
-            )
-
-    @override
-    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        # The SDK's walks through each record, also where nothing is deselected, and reads the
-        # clock for each.
-        if not self._is_whole:
-            for message in super()._generate_record_messages(record):
-                self.tally.records += 1
-                yield message
-            return
-        for stream_map in self.stream_maps:
-            mapped = stream_map.transform(record)
-            if mapped is not None:
-                self.tally.records += 1
-                yield RecordMessage(
-                    stream_map.stream_alias, mapped, self._stream_version, self._received_at
-                )
-
-    @override
-    def _write_activate_version_message(self, full_table_version: int) -> None:
-        # The SDK's is written before the records: were the stream then cut short, targets would
-        # have deleted what is still to come.
-        self._version = full_table_version
-
-    @override
-    def _write_schema_message(self) -> None:
-        # The SDK's writes one for each context, and loaders take a new SCHEMA as a reason to
-        # flush what they hold.
-        if not self._has_written_schema:
-            self._has_written_schema = True
-            super()._write_schema_message()
+def _line_of(stream: AnalyticsStream, error: Exception) -> str:
+    line = str(error)
+    if isinstance(error, FatalAPIError):
+        return line
+    is_ours = isinstance(error, InvalidRecordError)
+    return stream.line(line if is_ours else f"{type(error).__name__}: {one_line(line)}")

@@ -1,80 +1,74 @@
-"""Streams of the experience API: what a product shows its users."""
+"""Streams of the experience API: what a product shows its users. Each listing is one response."""
 
 from __future__ import annotations
 
-from singer_sdk.pagination import SinglePagePaginator
-
-from tap_analytics._compat import override
-from tap_analytics.config.settings import EXPERIENCE_API
+from tap_analytics.listing.paging import SinglePage
+from tap_analytics.singer.api import Api, basic_auth
 from tap_analytics.singer.stream import AnalyticsStream
 
 
-class ExperienceStream(AnalyticsStream):
-    """A listing of the experience API, which answers it whole."""
-
-    api = EXPERIENCE_API
-    first_page = None
-
-    @override
-    def get_new_paginator(self) -> SinglePagePaginator:
-        return SinglePagePaginator()
-
-
-class LaunchpadsStream(ExperienceStream):
+class LaunchpadsStream(AnalyticsStream):
     """Menus from which users start experiences."""
 
     name = "launchpads"
     path = "/accounts/{account_id}/launchpads"
 
 
-class FlowsStream(ExperienceStream):
+class FlowsStream(AnalyticsStream):
     """Guided step-by-step experiences."""
 
     name = "flows"
     path = "/accounts/{account_id}/flows"
 
 
-class BannersStream(ExperienceStream):
+class BannersStream(AnalyticsStream):
     """Banners."""
 
     name = "banners"
     path = "/accounts/{account_id}/banners"
 
 
-class ChecklistsStream(ExperienceStream):
+class ChecklistsStream(AnalyticsStream):
     """Checklists of things to do for users."""
 
     name = "checklists"
     path = "/accounts/{account_id}/checklists"
 
 
-class PinsStream(ExperienceStream):
+class PinsStream(AnalyticsStream):
     """Hints that are attached to an element of a page."""
 
     name = "pins"
     path = "/accounts/{account_id}/pins"
 
 
-class TagsStream(ExperienceStream):
+class TagsStream(AnalyticsStream):
     """Labels of experiences."""
 
     name = "tags"
     path = "/accounts/{account_id}/tags"
 
 
-class SegmentsStream(ExperienceStream):
+class SegmentsStream(AnalyticsStream):
     """Groups of users that experiences are aimed at."""
 
     name = "segments"
     path = "/accounts/{account_id}/segments"
 
 
-STREAMS = (
-    LaunchpadsStream,
-    FlowsStream,
-    BannersStream,
-    ChecklistsStream,
-    PinsStream,
-    TagsStream,
-    SegmentsStream,
+API = Api(
+    url_setting="experience_api_url",
+    login=("username", "password"),
+    location=("account_id",),
+    authenticator=basic_auth("username", "password"),
+    paging=SinglePage,
+    streams=lambda _: (
+        LaunchpadsStream,
+        FlowsStream,
+        BannersStream,
+        ChecklistsStream,
+        PinsStream,
+        TagsStream,
+        SegmentsStream,
+    ),
 )

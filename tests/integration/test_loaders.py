@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import impatient
 from loaders import (
     CSV,
     JSONL,
@@ -22,6 +21,7 @@ from loaders import (
     expected,
     kinds_of,
 )
+from sandboxes import impatient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ LOADERS = [JSONL, CSV, DuckDB, Postgres]
 
 
 @pytest.mark.parametrize("kind", LOADERS)
-def test_tables_hold_what_the_server_served_and_then_what_has_changed(
+def test_tables_hold_all_records_and_after_a_second_load_the_changes(
     make: Callable[..., Loader], kind: type[Loader], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     loader = make(kind)
@@ -207,7 +207,7 @@ def full_table(config: dict[str, Any], folder: Path, *streams: str) -> dict[str,
     return catalog
 
 
-def test_what_the_server_has_deleted_disappears_from_the_table(
+def test_a_record_deleted_on_the_server_disappears_from_the_table(
     make: Callable[..., Loader], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     loader = make(Postgres, hard_delete=True)

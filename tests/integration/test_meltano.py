@@ -1,3 +1,5 @@
+"""The project's own `meltano.yml`, from a fresh clone."""
+
 from __future__ import annotations
 
 import json
@@ -55,7 +57,7 @@ def read_output(clone: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_meltano_loads_every_stream_and_then_only_what_is_not_older(clone: Path) -> None:
+def test_meltano_loads_every_stream_and_then_only_records_at_the_bookmark(clone: Path) -> None:
     run_pipeline(clone)
     loaded = read_output(clone)
     run_pipeline(clone)
@@ -71,7 +73,7 @@ def test_meltano_loads_every_stream_and_then_only_what_is_not_older(clone: Path)
     assert project == (ROOT / "meltano.yml").read_text(encoding="utf-8")
 
 
-def test_meltano_knows_what_the_tap_says_about_itself() -> None:
+def test_meltano_yml_describes_the_tap_as_about_does() -> None:
     project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     (extractor,) = project["plugins"]["extractors"]
     assert extractor == {**hub.make_plugin(hub.read_about()), "pip_url": "-e ."}

@@ -30,6 +30,7 @@ from loaders import (
     loads,
     with_doubles,
 )
+from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
 from postgres import DATABASE, USER
 from uv import find_uv_bin
 
@@ -59,42 +60,6 @@ settings:
 - name: database
 - name: default_target_schema
   value: $MELTANO_EXTRACT__LOAD_SCHEMA
-"""
-
-# Beneath `tap-analytics`, or beside it.
-ONE_STREAM = """
-select:
-- users.*
-"""
-FEWER_FIELDS = """
-select:
-- '*.*'
-- '!profiles.emails'
-- '!profiles.phone_numbers'
-- '!profiles.reputation.like_count'
-"""
-HASHED = """
-config:
-  stream_maps:
-    profiles:
-      email_hash: sha256(config['salt'] + emails[0]['email_id']) if _.get('emails') else None
-      emails: __NULL__
-      phone_numbers: __NULL__
-  stream_map_config:
-    salt: $EMAIL_SALT
-"""
-FLAT = """
-config:
-  flattening_enabled: true
-  flattening_max_depth: 1
-"""
-TWO_CUSTOMERS = """
-- name: tap-analytics--acme
-  inherit_from: tap-analytics
-  load_schema: acme
-- name: tap-analytics--globex
-  inherit_from: tap-analytics
-  load_schema: globex
 """
 
 
@@ -318,7 +283,7 @@ def test_a_full_refresh_loads_everything_again(
     assert project.states() == {STATE_ID: latest(sandbox)}
 
 
-def test_nothing_but_the_selected_stream_is_asked_for(
+def test_only_the_selected_stream_is_requested(
     installed: Project, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     project = installed.copy(tmp_path, ONE_STREAM)
@@ -435,7 +400,7 @@ def test_two_customers_have_state_and_tables_of_their_own(
         assert_all(served)
 
 
-def test_the_configuration_can_be_tested(
+def test_meltano_config_test_accepts_a_valid_configuration(
     installed: Project, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     project = installed.copy(tmp_path)
@@ -443,7 +408,7 @@ def test_the_configuration_can_be_tested(
     assert "Plugin configuration is valid" in output
 
 
-def test_what_is_wrong_in_the_configuration_is_said(
+def test_meltano_config_test_says_what_is_wrong(
     installed: Project, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     variables = {

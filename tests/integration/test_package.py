@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import hub
 import jsonschema
 import pytest
-from conftest import STREAMS, Run, RunTap, impatient
+from runs import Run, RunTap
+from sandboxes import STREAMS, impatient
 from uv import find_uv_bin
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def test_the_source_distribution_holds_package_and_tests_but_no_tools(built: Pat
     assert not [name for name in names if "__pycache__" in name]
 
 
-def test_the_metadata_says_what_the_index_needs(metadata: Message) -> None:
+def test_the_metadata_holds_what_the_index_needs(metadata: Message) -> None:
     assert metadata["Name"] == PROJECT["name"]
     assert metadata["Version"] == PROJECT["version"]
     assert metadata["Summary"] == PROJECT["description"]
@@ -149,7 +150,7 @@ def test_the_metadata_says_what_the_index_needs(metadata: Message) -> None:
     assert metadata.get_all("Classifier") == PROJECT["classifiers"]
 
 
-def test_all_that_the_wheel_requires_is_on_the_index(metadata: Message) -> None:
+def test_all_requirements_of_the_wheel_are_on_the_index(metadata: Message) -> None:
     extras = PROJECT["optional-dependencies"]
     requirements = metadata.get_all("Requires-Dist", [])
     assert metadata.get_all("Provides-Extra", []) == [*extras]
@@ -195,14 +196,14 @@ def find_python(version: str) -> str | None:
     return process.stdout.strip() or None
 
 
-def test_the_definition_for_the_hub_is_what_its_command_prints() -> None:
+def test_the_stored_hub_definition_is_what_the_command_prints() -> None:
     printed = subprocess.check_output([sys.executable, hub.__file__], text=True, timeout=120)
     committed = hub.ROOT / ".github" / "hub" / "tap-analytics.yml"
     assert committed.read_text(encoding="utf-8") == printed
 
 
 @pytest.mark.parametrize("urls", [{}, {"Repository": "https://example.com/Owner/tap-analytics"}])
-def test_the_definition_is_one_that_the_hub_accepts(
+def test_the_hub_definition_satisfies_the_schema_of_the_hub(
     about: dict[str, Any], urls: dict[str, str]
 ) -> None:
     definition = hub.make_definition(about, {**PROJECT, "urls": urls})

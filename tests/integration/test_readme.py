@@ -1,3 +1,5 @@
+"""The README says what is so."""
+
 from __future__ import annotations
 
 import json
@@ -7,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from conftest import STREAMS, RunTap
-from test_meltano_runs import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
+from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
+from sandboxes import STREAMS
 
 from tap_analytics.sandbox.demo import demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runs import RunTap
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -32,17 +36,17 @@ def rows(about: dict[str, Any]) -> Iterator[str]:
         yield f"| `{name}` | {kind}{secret} | {shown} | {setting['description']} |"
 
 
-def test_the_settings_table_is_what_about_says(run_tap: RunTap) -> None:
+def test_the_readme_lists_the_settings_that_about_lists(run_tap: RunTap) -> None:
     about = json.loads(run_tap(None, "--about", "--format=json").output)
     table = [line for line in section("Settings").splitlines() if line.startswith("| `")]
     assert table == list(rows(about))
 
 
-def test_every_stream_is_listed() -> None:
+def test_the_readme_lists_every_stream() -> None:
     assert set(re.findall(r"`(\w+)`", section("Streams").split("\n\n")[0])) == set(STREAMS)
 
 
-def test_the_questions_have_the_answers_that_are_shown(tmp_path: Path) -> None:
+def test_the_queries_of_the_readme_have_the_answers_that_it_shows(tmp_path: Path) -> None:
     assert demo(tmp_path) == 0
     blocks = re.findall(r"```(\w+)\n(.*?)\n```", section("Three questions"), flags=re.DOTALL)
     assert [kind for kind, _ in blocks] == ["python", *["sql", "text"] * 3]
@@ -61,11 +65,11 @@ def test_the_questions_have_the_answers_that_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", [ONE_STREAM, FEWER_FIELDS, HASHED, FLAT, TWO_CUSTOMERS])
-def test_what_is_set_in_meltano_has_been_run(block: str) -> None:
+def test_the_readme_shows_the_meltano_settings_that_are_tested(block: str) -> None:
     assert f"```yaml{block}" in section("Meltano")
 
 
-def test_the_first_two_commands_are_one_line_each() -> None:
+def test_the_first_two_commands_of_the_readme_are_one_line_each() -> None:
     first, second, *_ = re.findall(r"```sh\n(.*?)\n```", README, flags=re.DOTALL)
     assert first.endswith("tap-analytics-sandbox demo")
     assert second.endswith("pytest")

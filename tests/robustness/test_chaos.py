@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from math import inf
+from os import sched_yield
 from random import Random
 from threading import Lock
-from time import sleep
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import STREAMS, Run, RunTap, impatient, only
+from sandboxes import STREAMS, impatient, only
+from waits import (
+    send_ahead_on_loopback,
+    send_nothing_ahead,
+    shorten_pauses,
+    skip_waits_between_tries,
+)
 
-from tap_analytics.http.retries import retry_after
-from tap_analytics.http.session import PrefetchingSession
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from runs import Run, RunTap
 
 PATHS = {
     "contents": "content_items",
@@ -47,13 +52,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backoff._sync.time", SimpleNamespace(sleep=lambda _: None))
-    # Of the pauses that all requests make, a thousandth is left.
-    monkeypatch.setattr(
-        "tap_analytics.http.throttle.retry_after", lambda reply: retry_after(reply) / 1000
-    )
-    # Else requests would not be sent ahead on loopback.
-    monkeypatch.setattr("tap_analytics.http.throttle.NOTICEABLE", 0.0)
+    skip_waits_between_tries(monkeypatch)
+    shorten_pauses(monkeypatch, 1 / 1000)
+    send_ahead_on_loopback(monkeypatch)
 
 
 def stream_of(path: str) -> str:
@@ -116,7 +117,9 @@ class Weather:
                 self.failed[page] += 1
                 is_due = True
         if chance.random() < 0.1:
-            sleep(chance.random() / 200)
+            # Let other requests overtake this one.
+            for _ in range(chance.randrange(100)):
+                sched_yield()
         if number >= self.revoked:
             return Reply(status=401)
         if self.doomed.get(page):
@@ -203,7 +206,7 @@ def run_without_faults(case: Case, run_tap: RunTap) -> tuple[Run, set[Page]]:
     case.sandbox.intercept = None
     case.sandbox.requests.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PrefetchingSession, "hint", lambda *_: None)
+        send_nothing_ahead(patch)
         run = run_tap(case.config, state=case.initial)
     assert run.status == 0
     asked = {page_of(request) for request in case.sandbox.requests}
@@ -231,7 +234,7 @@ def without_times(run: Run) -> list[dict[str, Any]]:
     return messages
 
 
-def test_faults_within_the_limit_of_retries_change_nothing_but_times(
+def test_faults_within_the_limit_of_retries_change_only_times(
     run_tap: RunTap, case: Case, seed: int
 ) -> None:
     expected, _ = run_without_faults(case, run_tap)
@@ -281,7 +284,7 @@ def complete(case: Case, run_tap: RunTap, failed: Run, expected: Run) -> None:
     assert completed.state == expected.state
 
 
-def test_what_faults_beyond_the_limit_have_left_out_comes_with_the_next_run(
+def test_the_next_run_brings_records_lost_to_faults_beyond_the_limit_of_retries(
     run_tap: RunTap, case: Case, seed: int
 ) -> None:
     expected, asked = run_without_faults(case, run_tap)
@@ -305,7 +308,7 @@ def test_what_faults_beyond_the_limit_have_left_out_comes_with_the_next_run(
     complete(case, run_tap, failed, expected)
 
 
-def test_what_revoked_credentials_have_left_out_comes_with_the_next_run(
+def test_the_next_run_brings_records_lost_to_revoked_credentials(
     run_tap: RunTap, case: Case, seed: int
 ) -> None:
     expected, asked = run_without_faults(case, run_tap)

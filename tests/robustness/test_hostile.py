@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Run, RunTap, only
 from raw_server import raw_server
+from sandboxes import only
+from waits import look_at_the_clock_every
 
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from runs import Run, RunTap
 
 USER = b'{"data": [{"id": "1", "name": "Zo\xc3\xab", "updated_at": "2024-05-01T10:00:00"}]}'
 
@@ -62,7 +64,9 @@ def one_error(run: Run) -> str:
         (r"\u2028\u0085\u202e", "\u2028\u0085\u202e"),
     ],
 )
-def test_text(run_tap: RunTap, sandbox: Sandbox, field: str, sent: str, arrives: str) -> None:
+def test_text_arrives_and_half_of_a_surrogate_pair_is_replaced(
+    run_tap: RunTap, sandbox: Sandbox, field: str, sent: str, arrives: str
+) -> None:
     run = users(run_tap, sandbox, Reply(body=f'{{"data": [{{"id": "7", "{field}": "{sent}"}}]}}'))
     assert run.status == 0
     assert run.records("users")[0][field] == arrives
@@ -71,37 +75,7 @@ def test_text(run_tap: RunTap, sandbox: Sandbox, field: str, sent: str, arrives:
     assert all("| tap-analytics.users " in line for line in told)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        "9" * 400,
-        "-" + "1" * 400,
-        "0.1000000000000000055511151231257827021181583404541015625",
-        "1E+400",
-        "-1E-400",
-        "12345678901234567890.123456789",
-    ],
-)
-def test_numbers(run_tap: RunTap, sandbox: Sandbox, number: str) -> None:
-    body = f'{{"data": [{{"id": "1", "count": {number}, "deep": [{{"n": {number}}}]}}]}}'
-    run = users(run_tap, sandbox, Reply(body=body))
-    assert run.status == 0
-    (line,) = [line for line in run.output.splitlines() if b'"stream":"users","record"' in line]
-    assert line.count(f":{number}".encode()) == 2
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "nan", "01", "+1", ".5"])
-def test_what_is_no_json_number(run_tap: RunTap, sandbox: Sandbox, number: str) -> None:
-    run = users(run_tap, sandbox, Reply(body=f'{{"data": [{{"id": "1", "count": {number}}}]}}'))
-    assert "users: the response is not JSON" in one_error(run)
-
-
-def test_duplicate_keys(run_tap: RunTap, sandbox: Sandbox) -> None:
-    run = users(run_tap, sandbox, Reply(body='{"data": [{"id": "1", "name": "A", "name": "B"}]}'))
-    assert run.records("users") == [{"id": "1", "name": "B"}]
-
-
-def test_duplicate_records(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_records_with_the_same_id_on_a_page_all_arrive(run_tap: RunTap, sandbox: Sandbox) -> None:
     records = [{"id": "1", "name": "A"}, {"id": "1", "name": "A"}, {"id": "1", "name": "B"}]
     run = users(run_tap, sandbox, Reply.json({"data": records}))
     assert run.status == 0
@@ -109,40 +83,25 @@ def test_duplicate_records(run_tap: RunTap, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "arrives"), [("7", "7"), ("-1", "-1"), ("9" * 30, "9" * 30), ("1.50", "1.50")]
-)
-def test_ids_that_are_numbers(run_tap: RunTap, sandbox: Sandbox, sent: str, arrives: str) -> None:
-    run = users(run_tap, sandbox, Reply(body=f'{{"data": [{{"id": {sent}}}]}}'))
-    assert run.status == 0
-    assert run.ids("users") == [arrives]
-
-
-@pytest.mark.parametrize("sent", ["null", "true", "[]", '{"$oid": "1"}'])
-def test_ids_that_are_none(run_tap: RunTap, sandbox: Sandbox, sent: str) -> None:
-    run = users(run_tap, sandbox, Reply(body=f'{{"data": [{{"id": "1"}}, {{"id": {sent}}}]}}'))
-    error = one_error(run)
-    assert "record 1 of the listing has " in error
-    assert ("no `id`" if sent == "null" else "neither text nor number") in error
-
-
-@pytest.mark.parametrize(
     ("body", "problem"),
     [
         ('{"data": ["one"]}', "record 0 of the listing is no object: 'one'"),
-        ('{"data": {"1": {"id": "1"}}}', "the response holds an object where a list is expected"),
+        ('{"data": [{"id": true}]}', "record 0 of the listing has an `id` that is neither text"),
         ('{"data": 7}', "the response holds a number where a list is expected"),
-        ('{"data": "text"}', "the response holds a text where a list is expected"),
-        ('{"results": []}', "the response has no `data`"),
+        ('{"data": [{"id": "1", "count": NaN}]}', "the response is not JSON"),
         ('{"data": [{"id": "1"}', "the response is not JSON"),
-        ('{"data": []}{"data": []}', "the response is not JSON"),
     ],
 )
-def test_other_shapes(run_tap: RunTap, sandbox: Sandbox, body: str, problem: str) -> None:
+def test_a_body_that_lists_no_valid_records_fails_its_stream_alone(
+    run_tap: RunTap, sandbox: Sandbox, body: str, problem: str
+) -> None:
     assert problem in one_error(users(run_tap, sandbox, Reply(body=body)))
 
 
 @pytest.mark.parametrize("depth", [900, 200_000])
-def test_deep_nesting(run_tap: RunTap, sandbox: Sandbox, depth: int) -> None:
+def test_nesting_of_900_levels_arrives_and_of_200000_is_an_error(
+    run_tap: RunTap, sandbox: Sandbox, depth: int
+) -> None:
     body = f'{{"data": [{{"id": "1", "deep": {"[" * depth}{"]" * depth}}}]}}'
     run = users(run_tap, sandbox, Reply(body=body))
     if depth > 1000:
@@ -152,7 +111,7 @@ def test_deep_nesting(run_tap: RunTap, sandbox: Sandbox, depth: int) -> None:
         assert b"[" * depth in run.output
 
 
-def test_a_page_of_200_mb(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_page_of_200_mb_arrives(run_tap: RunTap, sandbox: Sandbox) -> None:
     name = "n" * 100_000
     records = b",".join(b'{"id": "%d", "name": "%s"}' % (i, name.encode()) for i in range(2_000))
     run = users(run_tap, sandbox, Reply(body=b'{"data": [' + records + b"]}"))
@@ -174,31 +133,15 @@ def test_a_page_of_200_mb(run_tap: RunTap, sandbox: Sandbox) -> None:
         ({"Content-Encoding": "gzip"}, gzip.compress),
         ({"Content-Encoding": "deflate"}, zlib.compress),
         ({"Content-Encoding": "deflate"}, lambda body: zlib.compress(body, wbits=-15)),
-        ({"Content-Type": "text/html"}, bytes),
-        ({"Content-Type": "application/octet-stream"}, bytes),
-        ({"Content-Type": ""}, bytes),
-        ({"Content-Type": "application/json; charset=no-such-thing"}, bytes),
-        ({"Content-Type": "application/json; charset=iso-8859-1"}, bytes),
         (
             {"Content-Type": "application/json; charset=iso-8859-1"},
             lambda body: body.decode().encode("latin-1"),
         ),
-        (
-            {"Content-Type": "text/json; charset=windows-1252"},
-            lambda body: body.decode().encode("cp1252"),
-        ),
-        ({}, lambda body: b"\xef\xbb\xbf" + body),
         ({}, lambda body: body.decode().encode("utf-16")),
-        ({}, lambda body: body.decode().encode("utf-16-be")),
-        ({}, lambda body: body.decode().encode("utf-32")),
     ],
-    ids=[
-        *("gzip", "deflate", "raw deflate", "HTML type", "binary type", "no type"),
-        *("unknown charset", "wrong charset", "latin-1", "windows-1252"),
-        *("UTF-8 with mark", "UTF-16 with mark", "UTF-16", "UTF-32 with mark"),
-    ],
+    ids=["gzip", "deflate", "raw deflate", "latin-1", "UTF-16"],
 )
-def test_encodings(
+def test_a_body_in_another_encoding_arrives(
     run_tap: RunTap,
     sandbox: Sandbox,
     headers: dict[str, str],
@@ -211,7 +154,7 @@ def test_encodings(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_body_that_is_not_encoded_as_it_says(
+def test_a_body_that_is_not_encoded_as_declared_is_an_error(
     run_tap: RunTap, sandbox: Sandbox, encoding: str
 ) -> None:
     run = users(run_tap, sandbox, Reply(body=USER, headers={"Content-Encoding": encoding}))
@@ -220,14 +163,9 @@ def test_a_body_that_is_not_encoded_as_it_says(
     assert error.endswith("; tried 2 times")
 
 
-@pytest.mark.parametrize("error", [-5, 100])
-def test_a_length_that_is_not_true(run_tap: RunTap, sandbox: Sandbox, error: int) -> None:
-    headers = {"Content-Length": str(len(USER) + error), "Connection": "close"}
-    run = users(run_tap, sandbox, Reply(body=USER, headers=headers), request_timeout=1)
-    assert one_error(run).endswith("; tried 2 times")
-
-
-def test_a_length_that_is_not_true_harms_no_later_answer(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_the_rest_of_a_body_is_not_taken_for_the_next_answer(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     # What is left of a body would be taken for the beginning of the next answer.
     answers = iter([Reply(body=USER, headers={"Content-Length": str(len(USER) - 5)})])
     sandbox.intercept = lambda request: next(answers, None) if request.path == "/v1/users" else None
@@ -284,13 +222,13 @@ def from_raw(run_tap: RunTap, *answers: bytes | Iterator[bytes], **settings: obj
     ],
     ids=["continue", "continue twice", "until the end", "HTTP/1.0", "chunked", "no reason"],
 )
-def test_answers_of_all_kinds(run_tap: RunTap, answer: bytes) -> None:
+def test_every_valid_form_of_an_http_answer_is_read(run_tap: RunTap, answer: bytes) -> None:
     run = from_raw(run_tap, answer)
     assert run.status == 0, run.log
     assert run.ids("users") == ["1"]
 
 
-def test_a_204_is_an_empty_page(run_tap: RunTap) -> None:
+def test_an_answer_with_status_204_is_an_empty_page(run_tap: RunTap) -> None:
     run = from_raw(run_tap, b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
     assert run.status == 0, run.log
     assert run.ids("users") == []
@@ -308,7 +246,9 @@ def test_a_204_is_an_empty_page(run_tap: RunTap) -> None:
     ],
     ids=["nothing", "no HTTP", "no chunk", "many headers", "a long header", "cut chunk"],
 )
-def test_answers_that_are_none(run_tap: RunTap, answer: bytes) -> None:
+def test_an_answer_that_is_not_http_is_an_error_after_all_tries(
+    run_tap: RunTap, answer: bytes
+) -> None:
     run = from_raw(run_tap, *[answer] * 20)
     assert run.status == 1
     (error,) = run.errors
@@ -318,7 +258,18 @@ def test_answers_that_are_none(run_tap: RunTap, answer: bytes) -> None:
     assert "Traceback" not in run.log
 
 
-def test_an_answer_that_comes_at_the_second_try(run_tap: RunTap) -> None:
+@pytest.mark.parametrize("error", [-5, 100])
+def test_a_body_of_another_length_than_declared_is_an_error(run_tap: RunTap, error: int) -> None:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    run = from_raw(run_tap, *[head % (len(USER) + error) + USER] * 20)
+    assert run.status == 1
+    (line,) = run.errors
+    assert line.startswith("users: ")
+    assert line.endswith("; tried 2 times")
+    assert run.ids("users") == []
+
+
+def test_a_valid_answer_at_the_second_try_counts(run_tap: RunTap) -> None:
     run = from_raw(run_tap, b"nonsense\r\n\r\n", ok(USER))
     assert run.status == 0, run.log
     assert run.ids("users") == ["1"]
@@ -329,12 +280,10 @@ def test_an_answer_that_comes_at_the_second_try(run_tap: RunTap) -> None:
     [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n["],
     ids=["status", "headers", "body"],
 )
-def test_a_response_that_drips_for_ever(
+def test_a_response_that_drips_for_ever_is_given_up_after_the_timeout(
     run_tap: RunTap, monkeypatch: pytest.MonkeyPatch, head: bytes
 ) -> None:
-    # Each look at the clock is ten seconds after the last one, and each byte comes at once.
-    clock = itertools.count(step=10)
-    monkeypatch.setattr("tap_analytics.http.transport.monotonic", lambda: next(clock))
+    look_at_the_clock_every(monkeypatch, seconds=10)
 
     def drip() -> Iterator[bytes]:
         yield head
@@ -380,19 +329,19 @@ def test_a_redirect_to_another_host_is_refused_and_sees_no_credentials(
 @pytest.mark.parametrize(
     "target", ["//example.com/v1/users", "https://127.0.0.1/v1/users", "ftp://127.0.0.1/users"]
 )
-def test_a_redirect_to_anywhere_else_is_refused(
+def test_a_redirect_to_another_port_or_protocol_is_refused(
     run_tap: RunTap, sandbox: Sandbox, target: str
 ) -> None:
     assert " redirects to " in one_error(users(run_tap, sandbox, location(target)))
 
 
-def test_a_redirect_that_never_ends(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_redirects_that_never_end_are_an_error(run_tap: RunTap, sandbox: Sandbox) -> None:
     sandbox.intercept = lambda request: (
         location("/v1/users") if request.path == "/v1/users" else None
     )
     assert "Exceeded 30 redirects" in one_error(run_tap(only("creator", sandbox)))
 
 
-def test_a_redirect_to_nowhere(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_redirect_without_location_is_an_error(run_tap: RunTap, sandbox: Sandbox) -> None:
     error = one_error(users(run_tap, sandbox, Reply(status=302)))
     assert "users: 302 Found for /v1/users" in error

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from conftest import STREAMS, RunTap, impatient
+from sandboxes import STREAMS, impatient
 
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.sandbox import Sandbox
@@ -26,6 +26,8 @@ from tap_analytics.sandbox.exchange import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runs import RunTap
 
 TAP = Path(sys.executable).with_name("tap-analytics")
 TARGET_DUCKDB = TAP.with_name("target-duckdb")
@@ -234,7 +236,7 @@ def served(sandbox: Sandbox, stream: str, timestamps: set[str]) -> list[dict[str
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["plain", "per account"])
-def test_all_arrives_however_often_the_tap_is_killed(
+def test_all_records_arrive_however_often_the_tap_is_killed(
     tmp_path: Path, history: int, *, live: bool
 ) -> None:
     chance = Random(f"{history} {live}")  # noqa: S311
@@ -314,7 +316,9 @@ def loaded(value: Any, kind: str) -> object:  # noqa: ANN401 - whatever DuckDB h
             return value
 
 
-def test_all_arrives_in_a_database_though_the_tap_is_killed(tmp_path: Path, history: int) -> None:
+def test_all_records_arrive_in_a_database_when_the_tap_is_killed(
+    tmp_path: Path, history: int
+) -> None:
     chance = Random(f"{history} target-duckdb")  # noqa: S311
     state = None
     with Sandbox(rows=25, live=history % 2 == 1) as sandbox:

@@ -25,6 +25,7 @@ import pytest
 import trustme
 from conftest import (
     CREATOR_STREAMS,
+    STREAMS,
     Run,
     RunTap,
     WatchedPipe,
@@ -37,7 +38,7 @@ from raw_server import raw_server
 from requests.utils import get_netrc_auth
 
 from tap_analytics._compat import override
-from tap_analytics.log.redaction import MAX_LINE
+from tap_analytics.log.protection import MAX_LINE
 from tap_analytics.sandbox import Reply, Request, Sandbox
 from tap_analytics.sandbox.__main__ import main as sandbox_main
 from tap_analytics.sandbox.listener import Server
@@ -89,7 +90,7 @@ PLACES: dict[str, Callable[[str], bytes]] = {
         "400 Bad Request",
         json.dumps({"error": {"message": text, "error_code": text, "request_id": text}}),
     ),
-    "refusal": lambda text: answer("401 Unauthorized", f"No: {text}"),
+    "unauthorized": lambda text: answer("401 Unauthorized", f"No: {text}"),
     "retried": lambda text: answer("500 Internal Server Error", f"No: {text}"),
     "HTML with 200": lambda text: answer("200 OK", f"<html>{text}</html>"),
     "reason": lambda text: answer(f"400 {text}"),
@@ -183,8 +184,7 @@ def test_the_check_finds_secrets_of_the_sandbox(text: str | bytes) -> None:
 def test_the_check_is_made_where_the_tap_runs(
     run_tap: RunTap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tap_analytics.errors.redact", lambda text, _: text)
-    monkeypatch.setattr("tap_analytics.singer.client.redact", lambda text, _: text)
+    monkeypatch.setattr("tap_analytics.log.protection.add_secrets", lambda _: None)
     with pytest.raises(AssertionError, match="A secret leaks"):
         run_against(run_tap, PLACES["body"](SECRET))
 
@@ -240,18 +240,18 @@ def test_a_credential_that_a_server_echoes_is_not_told(
     ("place", "length"),
     [("body", 500), ("message", 500), ("reason", 100), ("no record", 100), ("no id", 500)],
 )
-def test_nor_the_half_of_one_where_a_text_is_cut(
+def test_half_of_a_credential_is_not_told_where_a_text_is_cut(
     run_tap: RunTap, place: str, length: int, spelling: str
 ) -> None:
     text = SPELLINGS[spelling]
     for shown in (12, len(text) - 2):
         run = run_against(run_tap, PLACES[place]("-" * (length - shown) + text))
         assert "---" in run.log
-        assert "***…" in run.log
+        assert "***" in run.log
         assert text[:4] not in run.log
 
 
-def test_nor_at_the_usual_level(run_tap: RunTap) -> None:
+def test_a_credential_that_a_server_echoes_is_not_told_at_the_usual_level(run_tap: RunTap) -> None:
     for place in PLACES.values():
         run = run_against(run_tap, place(SECRET))
         assert SECRET[:6] not in run.log
@@ -262,7 +262,7 @@ def test_nor_at_the_usual_level(run_tap: RunTap) -> None:
 @pytest.mark.parametrize(
     "secret", ["word\n", "\tgroße größe", "C:\\new\\table", "ключ € \U0001f511", "=" * 5, "x" * 900]
 )
-def test_nor_one_of_any_other_kind(run_tap: RunTap, secret: str) -> None:
+def test_a_credential_of_any_kind_is_not_told(run_tap: RunTap, secret: str) -> None:
     header = b64encode(f"{USER}:{secret}".encode()).decode()
     text = f"{secret} {quote(secret)} {json.dumps(secret)} {header}"
     for place in ("body", "reason", "no record"):
@@ -287,7 +287,7 @@ def test_no_mode_tells_credentials(run_tap: RunTap, sandbox: Sandbox, options: l
 
 @pytest.mark.usefixtures("_debug")
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])
-def test_nor_does_the_tap_when_it_is_asked_about_itself(
+def test_about_tells_no_credentials(
     run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     for name, value in sandbox.environment.items():
@@ -300,7 +300,7 @@ def test_nor_does_the_tap_when_it_is_asked_about_itself(
 
 
 @pytest.mark.usefixtures("_debug")
-def test_nor_where_settings_are_wrong(
+def test_wrong_settings_are_told_without_credentials(
     run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in sandbox.environment.items():
@@ -314,8 +314,8 @@ def test_nor_where_settings_are_wrong(
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-@pytest.mark.parametrize("place", ["records.canonical", "tap.Hint"])
-def test_nor_where_something_happens_that_nobody_has_foreseen(
+@pytest.mark.parametrize("place", ["listing.records.canonical", "tap.Hint"])
+def test_an_error_that_nobody_has_foreseen_is_told_without_credentials(
     run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, place: str, level: str
 ) -> None:
     def fail(*_: object) -> None:
@@ -332,31 +332,148 @@ def test_nor_where_something_happens_that_nobody_has_foreseen(
     assert "\x1b" not in run.log
 
 
-@pytest.mark.parametrize("place", ["body", "no header", "no chunk"])
-def test_nor_in_a_log_that_is_json(tmp_path: Path, place: str) -> None:
-    logging_config = {
+# Logging configurations of the user's own
+
+# Shows whatever a formatter could show.
+SHOW_ALL = """
+import json
+import logging
+import traceback
+
+
+class Formatter(logging.Formatter):
+    def format(self, record):
+        error = traceback.format_exception(*record.exc_info) if record.exc_info else []
+        inner = vars(record.exc_info[1]) if record.exc_info else {}
+        return json.dumps([vars(record), record.getMessage(), error, inner], default=repr)
+"""
+
+FORMATTERS: dict[str, dict[str, str]] = {
+    "plain": {"format": "%(name)s %(message)s"},
+    "json": {"()": "singer_sdk.logging.StructuredFormatter"},
+    "all": {"()": "show_all.Formatter"},
+}
+LOGGERS = ("root", "tap-analytics", "tap-analytics.users")
+
+
+def logging_config(folder: Path, level: str) -> dict[str, Any]:
+    """A handler with each formatter on each logger, and one to standard error."""
+    handlers = {
+        f"{logger}-{formatter}": {
+            "class": "logging.FileHandler",
+            "filename": str(folder / f"{logger}-{formatter}.log"),
+            "formatter": formatter,
+        }
+        for logger in LOGGERS
+        for formatter in FORMATTERS
+    }
+    loggers = {
+        logger: {
+            "level": level,
+            "handlers": [f"{logger}-{formatter}" for formatter in FORMATTERS],
+        }
+        for logger in LOGGERS
+    }
+    root = loggers.pop("root")
+    root["handlers"] = [*root["handlers"], "stderr"]
+    handlers["stderr"] = {"class": "logging.StreamHandler"}
+    return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "singer_sdk.logging.StructuredFormatter"}},
-        "handlers": {"log": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "root": {"level": "DEBUG", "handlers": ["log"]},
+        "formatters": FORMATTERS,
+        "handlers": handlers,
+        "loggers": loggers,
+        "root": root,
     }
-    (tmp_path / "logging.yml").write_text(json.dumps(logging_config))
-    environment = {**os.environ, "SINGER_SDK_LOG_CONFIG": str(tmp_path / "logging.yml")}
-    with raw_server(serve(PLACES[place](f"text {FORGED_LINE} {SECRET}"))) as url:
-        config = {"client_id": USER, "client_secret": SECRET, "creator_api_url": url}
-        (tmp_path / "config.json").write_text(json.dumps({**config, "max_retries": 0}))
-        script = str(Path(sys.executable).with_name("tap-analytics"))
-        command = [script, "--config", "config.json"]
+
+
+API_KEY, PROXY_KEY = "zq/7xw+vK<9 jZ", "qX~8:wzJ k%0vQ"
+ECHO = f"{SECRET} {API_KEY} {PROXY_KEY} " + " ".join(
+    b64encode(login.encode()).decode()
+    for login in (f"{USER}:{SECRET}", f"{USER}:{API_KEY}", f"{USER}:{PROXY_KEY}")
+)
+
+ECHOES: dict[str, bytes] = {
+    "/accounts/1/launchpads": PLACES["body"](ECHO),
+    "/accounts/1/flows": PLACES["message"](ECHO),
+    "/accounts/1/banners": PLACES["reason"](ECHO),
+    "/accounts/1/checklists": PLACES["Location"](quote(ECHO, safe="")),
+    "/accounts/1/pins": PLACES["no id"](ECHO),
+    "/accounts/1/tags": PLACES["no timestamp"](ECHO),
+    "/accounts/1/segments": PLACES["no chunk"](ECHO),
+    "/v1/work-platforms": PLACES["Location elsewhere"](quote(ECHO, safe="")),
+    "/v1/users": listing({"id": ECHO, ECHO: 1}, {"id": [ECHO]}),
+    "/v1/accounts": PLACES["no timestamp"](ECHO),
+    "/v1/profiles": PLACES["no header"](ECHO),
+    "/v1/social/contents": PLACES["Retry-After"](ECHO),
+    "/v1/social/income/transactions": PLACES["HTML with 200"](ECHO),
+}
+
+
+def echo_all(head: bytes) -> Iterator[bytes]:
+    """Answer the first page of each listing, as the proxy, with the secrets in it."""
+    url = urlsplit(head.split()[1].decode())
+    is_first = "offset=" not in url.query or "offset=0" in url.query
+    yield ECHOES.get(url.path, answer("410 Gone")) if is_first else answer("200 OK", b"[]")
+
+
+def run_with_logging_config(folder: Path, level: str) -> dict[str, str]:
+    """The logs of a run against a server that echoes all secrets, by their name."""
+    (folder / "show_all.py").write_text(SHOW_ALL)
+    (folder / "logging.yml").write_text(json.dumps(logging_config(folder, level)))
+    with raw_server(echo_all) as url:
+        config = {
+            "client_id": USER,
+            "client_secret": SECRET,
+            "creator_api_url": "http://creator.example",
+            "username": USER,
+            "password": API_KEY,
+            "account_id": "1",
+            "experience_api_url": "http://experience.example",
+            "max_retries": 0,
+            "backoff_factor": 0,
+        }
+        (folder / "config.json").write_text(json.dumps(config))
+        environment = {
+            **os.environ,
+            "SINGER_SDK_LOG_CONFIG": str(folder / "logging.yml"),
+            "HTTP_PROXY": url.replace("//", f"//{USER}:{quote(PROXY_KEY, safe='')}@"),
+            "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}{os.pathsep}{folder}",
+        }
+        command = [sys.executable, "-m", "tap_analytics", "--config", "config.json"]
         done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, check=False
+            command, env=environment, cwd=folder, capture_output=True, check=False
         )
-    assert done.returncode == 1
-    assert_no_leak(done.stderr, config)
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert any("***" in line["message"] for line in lines)
-    assert any("exception" in line for line in lines)
-    assert any(line["message"] == "METRIC" for line in lines)
+    assert done.returncode == 1, done.stderr
+    logs = {path.stem: path.read_text() for path in folder.glob("*.log")}
+    return {**logs, "stderr": done.stderr.decode()}
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+def test_no_logging_configuration_makes_the_log_tell_credentials(
+    tmp_path: Path, level: str
+) -> None:
+    logs = run_with_logging_config(tmp_path, level)
+    assert len(logs) == len(LOGGERS) * len(FORMATTERS) + 1
+    secrets = (SECRET, API_KEY, PROXY_KEY)
+    headers = [b64encode(f"{USER}:{secret}".encode()).decode() for secret in secrets]
+    # The headers begin alike, with the user.
+    texts = [*secrets, *map(quote, secrets), *(header[20:] for header in headers)]
+    parts = {text[at : at + 6] for text in texts for at in range(len(text) - 6)}
+    for name, log in logs.items():
+        assert "***" in log, name
+        assert not {part for part in parts if part in log}, name
+        # Without its quotes, this is `Traceback` and the structured formatter's `traceback`.
+        assert ("raceback" in log) == (level == "DEBUG" and "users" not in name), name
+    for line in logs["root-json"].splitlines():
+        assert json.loads(line)["message"]
+    assert any(json.loads(line)["message"] == "METRIC" for line in logs["root-json"].splitlines())
+    if level == "DEBUG":
+        assert any("exception" in json.loads(line) for line in logs["root-json"].splitlines())
+    redacted = [line for line in logs["root-plain"].splitlines() if "***" in line]
+    # A `Retry-After` that can't be read is not told.
+    for stream in {*STREAMS} - {"content_items"}:
+        assert any(stream in line for line in redacted), stream
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux")
@@ -373,7 +490,7 @@ def test_no_credential_is_an_argument_of_a_process() -> None:
 
 
 @pytest.mark.usefixtures("_debug")
-def test_nor_does_the_demo_tell_any(
+def test_the_demo_tells_no_credentials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tap_analytics.sandbox.demo._ROWS", 1)
@@ -419,7 +536,7 @@ def test_credentials_are_those_of_the_settings_not_those_of_a_netrc_file(
 
 @pytest.mark.usefixtures("netrc")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_no_redirect_is_followed_with_those_of_a_netrc_file(
+def test_no_redirect_is_followed_with_credentials_of_a_netrc_file(
     run_tap: RunTap, sandbox: Sandbox, host: str
 ) -> None:
     with Sandbox() as other:
@@ -532,7 +649,7 @@ class Proxy(ThreadingHTTPServer):
     Attributes:
         url: Where it is, without credentials.
         seen: Method, target, and what the headers tell: to the proxy, and to the server.
-        refusal: If set, the reason phrase and body with which all is refused.
+        error: If set, the reason phrase and body of the 407 that answers everything.
     """
 
     daemon_threads = True
@@ -541,7 +658,7 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _ProxyHandler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.seen: list[tuple[str, str, str | None, str | None]] = []
-        self.refusal = ""
+        self.error = ""
 
     def with_login(self, login: str = PROXY_LOGIN) -> str:
         return self.url.replace("//", f"//{login}@")
@@ -550,19 +667,19 @@ class Proxy(ThreadingHTTPServer):
 class _ProxyHandler(BaseHTTPRequestHandler):
     server: Proxy
 
-    def _is_refused(self) -> bool:
+    def _has_failed(self) -> bool:
         told = self.headers["Proxy-Authorization"], self.headers["Authorization"]
         self.server.seen.append((self.command, self.path, *told))
-        if self.server.refusal:
-            self._send(f"407 {self.server.refusal}", self.server.refusal)
-        return bool(self.server.refusal)
+        if self.server.error:
+            self._send(f"407 {self.server.error}", self.server.error)
+        return bool(self.server.error)
 
     def _send(self, status: str, body: str | bytes) -> None:
         # Else the client would go on to speak where nobody listens any more.
         self.wfile.write(answer(status, body, "Connection: close"))
 
     def do_GET(self) -> None:
-        if self._is_refused():
+        if self._has_failed():
             return
         target = urlsplit(self.path)
         server = HTTPConnection(target.netloc)
@@ -573,7 +690,7 @@ class _ProxyHandler(BaseHTTPRequestHandler):
         server.close()
 
     def do_CONNECT(self) -> None:
-        if self._is_refused():
+        if self._has_failed():
             return
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host, int(port))) as server:
@@ -671,7 +788,7 @@ def test_no_proxy_is_asked_for_hosts_that_need_none(
 @pytest.mark.usefixtures("_debug")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("echo", [PROXY_HEADER, PROXY_SECRET, PROXY_LOGIN])
-def test_a_proxy_that_refuses_is_an_error_without_its_credentials(
+def test_a_proxy_that_answers_407_is_an_error_without_its_credentials(
     run_tap: RunTap,
     sandbox: Sandbox,
     proxy: Proxy,
@@ -679,7 +796,7 @@ def test_a_proxy_that_refuses_is_an_error_without_its_credentials(
     scheme: str,
     echo: str,
 ) -> None:
-    proxy.refusal = f"Not with {echo}"
+    proxy.error = f"Not with {echo}"
     monkeypatch.setenv(f"{scheme.upper()}_PROXY", proxy.with_login())
     url = sandbox.url.replace("http:", f"{scheme}:")
     run = run_tap(only("creator", sandbox, creator_api_url=url, max_retries=1))
@@ -753,7 +870,7 @@ RECORDS: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 @pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
-def test_nor_by_the_id_or_the_name(
+def test_no_id_or_name_can_forge_a_line(
     run_tap: RunTap, monkeypatch: pytest.MonkeyPatch, record: dict[str, object], level: str
 ) -> None:
     monkeypatch.setenv("TAP_ANALYTICS_LOGLEVEL", level)
@@ -764,17 +881,17 @@ def test_nor_by_the_id_or_the_name(
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-def test_nor_by_the_id_of_an_account(
+def test_no_id_of_an_account_can_forge_a_line(
     run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     monkeypatch.setenv("TAP_ANALYTICS_LOGLEVEL", level)
 
-    def refuse(request: Request) -> Reply | None:
+    def forbid(request: Request) -> Reply | None:
         if "account_id" in request.query:
             return Reply(status=403, body=FORGED)
         return Reply.json([{"id": FORGED}]) if request.query["offset"] == "0" else Reply.json([])
 
-    sandbox.intercept = refuse
+    sandbox.intercept = forbid
     run = run_tap(only("creator", sandbox, content_by_account=True))
     assert run.status == 1
     assert "all is lost" in run.errors[-1]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conftest import impatient
+from sandboxes import impatient
 
 if TYPE_CHECKING:
     import pytest
@@ -61,7 +61,7 @@ def watched(folder: Path, config: dict[str, Any], *arguments: str) -> list[list[
     return events
 
 
-def test_a_sync_writes_no_file_starts_no_process_and_speaks_to_nobody_else(
+def test_a_sync_writes_no_file_starts_no_process_and_connects_only_to_the_api(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     events = watched(tmp_path, impatient(sandbox))
@@ -97,7 +97,7 @@ def test_batches_are_written_where_the_settings_say_and_nowhere_else(
     assert len(list(root.iterdir())) == 13
 
 
-def test_the_watch_sees_what_it_is_for(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_watch_sees_files_and_processes(sandbox: Sandbox, tmp_path: Path) -> None:
     # Else the tests above could not fail.
     config = impatient(sandbox, stream_maps={"users": {"name": "name"}})
     intruder = WATCH.replace("    main()", "    open('x', 'w').close(); os.system('true'); main()")

@@ -1,4 +1,6 @@
-"""Meltano Hub's definition of the tap: `python tests/support/hub.py > .github/hub/tap-analytics.yml`.
+"""Meltano Hub's definition of the tap.
+
+Make it with `python tests/support/hub.py > .github/hub/tap-analytics.yml`.
 
 Its fields are those of docs.meltano.com/reference/plugin-definition-syntax.
 """

@@ -17,7 +17,8 @@ def raw_server(answer: Callable[[bytes], Iterator[bytes]]) -> Iterator[str]:
 
     Args:
         answer: Called with the head of each request; what it yields is sent piece by piece, and
-            then the connection is closed unless the answer has a `Content-Length`.
+            then the connection is closed unless the answer has a `Content-Length` and does not
+            announce the close.
 
     Yields:
         The base URL.
@@ -41,7 +42,8 @@ def raw_server(answer: Callable[[bytes], Iterator[bytes]]) -> Iterator[str]:
                     sent = (sent + piece)[:2000]
                     if stopped.is_set():
                         return
-                if b"content-length" not in sent.lower():
+                declared = sent.lower()
+                if b"content-length" not in declared or b"connection: close" in declared:
                     return
 
     def accept() -> None:

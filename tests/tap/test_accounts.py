@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import RunTap, only
+from sandboxes import only
 
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runs import RunTap
 
 LISTINGS = {
     "content_items": "/v1/social/contents",
@@ -79,7 +81,7 @@ def test_transactions_are_asked_for_with_both_ends_of_the_period(
     assert {tuple(query) for query in contents} == {("limit", "offset", "account_id")}
 
 
-def test_accounts_that_have_not_changed_are_visited_but_not_emitted(
+def test_content_of_unchanged_accounts_is_read_though_they_are_not_emitted(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
     config = only("creator", sandbox, content_by_account=True)
@@ -96,7 +98,7 @@ def test_accounts_that_have_not_changed_are_visited_but_not_emitted(
     assert changed_content - set(second.ids("accounts"))
 
 
-def test_accounts_are_visited_also_if_they_are_deselected(
+def test_content_of_every_account_is_read_when_accounts_are_deselected(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
     config = only("creator", sandbox, content_by_account=True)

@@ -25,7 +25,7 @@ from tap_analytics._compat import override
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.sandbox import Reply, Request, Sandbox
 from tap_analytics.singer import batches
-from tap_analytics.singer.batches import RESCUED
+from tap_analytics.singer.parquet import RESCUED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

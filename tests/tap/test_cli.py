@@ -1,3 +1,5 @@
+"""The command line: options, discovery, selection, and settings from files and variables."""
+
 from __future__ import annotations
 
 import json
@@ -7,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import STREAMS, RunTap, impatient, only
+from sandboxes import STREAMS, impatient, only
 
 if TYPE_CHECKING:
+    from runs import RunTap
+
     from tap_analytics.sandbox import Sandbox
 
 CONSOLE_SCRIPT = [str(Path(sys.executable).with_name("tap-analytics"))]
@@ -55,7 +59,7 @@ def test_a_wrong_setting_ends_the_process_with_status_1(command: list[str], tmp_
     assert "Traceback" not in done.stderr
 
 
-def test_version(run_tap: RunTap) -> None:
+def test_the_version_is_printed(run_tap: RunTap) -> None:
     run = run_tap(None, "--version")
     assert run.status == 0
     assert run.output.startswith(b"tap-analytics v")
@@ -76,7 +80,7 @@ def test_about_lists_every_setting(run_tap: RunTap, form: str) -> None:
         assert name in run.output.decode()
 
 
-def test_secrets_are_marked_as_such(run_tap: RunTap) -> None:
+def test_about_marks_secrets_as_secret(run_tap: RunTap) -> None:
     settings = json.loads(run_tap(None, "--about", "--format=json").output)["settings"]
     secret = {name for name, setting in settings["properties"].items() if setting.get("secret")}
     assert secret == {"password", "client_secret"}
@@ -160,14 +164,14 @@ def test_the_user_agent_names_tap_and_version(run_tap: RunTap, sandbox: Sandbox)
     assert {request.headers["User-Agent"] for request in sandbox.requests} == {version}
 
 
-def test_connection_test_reads_one_page_of_each_stream(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_connection_test_reads_one_page_of_each_stream(run_tap: RunTap, sandbox: Sandbox) -> None:
     run = run_tap(impatient(sandbox), "--test")
     assert run.status == 0, run.log
     assert len(sandbox.requests) == 13
     assert {m["stream"] for m in run.of_type("RECORD")} == set(STREAMS)
 
 
-def test_schemas_alone_can_be_tested_without_a_request(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_the_schema_test_makes_no_request(run_tap: RunTap, sandbox: Sandbox) -> None:
     run = run_tap(impatient(sandbox), "--test=schema")
     assert run.status == 0
     assert {message["stream"] for message in run.of_type("SCHEMA")} == set(STREAMS)
@@ -213,7 +217,7 @@ def test_deselected_fields_do_not_arrive(run_tap: RunTap, sandbox: Sandbox) -> N
     assert not any("like_count" in reputation for reputation in reputations)
 
 
-def test_key_and_replication_key_arrive_even_if_deselected(
+def test_key_and_replication_key_arrive_when_they_are_deselected(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
     config = only("creator", sandbox)

@@ -10,28 +10,29 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from tap_analytics.sandbox import Sandbox
 from tap_analytics.tap import TapAnalytics
 
-# The settings are needed when the classes are made; the servers run while their tests do.
-_whole = Sandbox(rows=25)
-_per_account = Sandbox(rows=25, live=True)
-for _sandbox in (_whole, _per_account):
-    _sandbox.start()
+# The classes are made before a server runs. That takes credentials, but no right ones: the fixture
+# sets those of the running sandbox before the first request.
+_names = ("username", "password", "account_id", "client_id", "client_secret")
+_whole: dict[str, object] = dict.fromkeys(_names, "set-later")
+_per_account: dict[str, object] = {**_whole, "content_by_account": True}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _stop_sandboxes() -> Iterator[None]:
-    yield
-    _whole.stop()
-    _per_account.stop()
+@pytest.fixture(scope="module", autouse=True)
+def _sandboxes() -> Iterator[None]:
+    with Sandbox(rows=25) as whole, Sandbox(rows=25, live=True) as per_account:
+        _whole.update(whole.settings)
+        _per_account.update(per_account.settings)
+        yield
 
 
 TestTap = get_tap_test_class(
     TapAnalytics,
-    config=_whole.settings,
+    config=_whole,
     suite_config=SuiteConfig(max_records_limit=None),
 )
 
 TestTapPerAccount = get_tap_test_class(
     TapAnalytics,
-    config={**_per_account.settings, "content_by_account": True},
+    config=_per_account,
     suite_config=SuiteConfig(max_records_limit=None),
 )

@@ -8,18 +8,24 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from array import array
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from fcntl import ioctl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from termios import FIONREAD
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
-from conftest import CREATOR_STREAMS, EXPERIENCE_STREAMS, STREAMS, RunTap, impatient, only
+from sandboxes import CREATOR_STREAMS, EXPERIENCE_STREAMS, STREAMS, impatient, only
+from waits import DEADLINE, wait_until
 
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from runs import RunTap
 
 SCRIPT = Path(sys.executable).with_name("tap-analytics")
 
@@ -41,7 +47,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("reply", "reason"), FAILURES.values(), ids=FAILURES)
-def test_a_stream_that_fails_does_not_take_the_others_along(
+def test_the_other_streams_are_synced_when_one_fails(
     run_tap: RunTap, sandbox: Sandbox, reply: Reply, reason: str
 ) -> None:
     first = run_tap(impatient(sandbox))
@@ -63,7 +69,7 @@ def test_a_stream_that_fails_does_not_take_the_others_along(
     assert (again.bookmark("flows") or "") > (first.bookmark("flows") or "")
 
 
-def test_each_stream_that_fails_is_told_in_a_line_of_its_own(
+def test_each_stream_that_fails_has_an_error_line_of_its_own(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
     sandbox.intercept = failing(Reply(status=403), "/flows", "/users", "/profiles")
@@ -73,7 +79,7 @@ def test_each_stream_that_fails_is_told_in_a_line_of_its_own(
     assert all("403 Forbidden" in line for line in run.errors)
 
 
-def test_what_came_before_a_failure_half_way_arrives(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_records_read_before_a_stream_fails_arrive(run_tap: RunTap, sandbox: Sandbox) -> None:
     sandbox.intercept = lambda request: (
         Reply(status=500)
         if request.path == "/v1/users" and request.query["offset"] == "20"
@@ -86,14 +92,16 @@ def test_what_came_before_a_failure_half_way_arrives(run_tap: RunTap, sandbox: S
     assert len(run.ids("profiles")) == 25
 
 
-def test_a_connection_test_tells_each_stream_that_fails(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_connection_test_names_each_stream_that_fails(run_tap: RunTap, sandbox: Sandbox) -> None:
     sandbox.intercept = failing(Reply(status=403), "/flows", "/users")
     run = run_tap(impatient(sandbox), "--test")
     assert run.status == 1
     assert [line.split(":")[0] for line in run.errors] == ["flows", "users"]
 
 
-def test_an_expression_that_fails_costs_its_stream_only(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_stream_map_expression_that_fails_costs_only_its_stream(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     maps = {"users": {"name": "name + 1"}}
     run = run_tap(only("creator", sandbox, stream_maps=maps))
     assert run.status == 1
@@ -104,7 +112,7 @@ def test_an_expression_that_fails_costs_its_stream_only(run_tap: RunTap, sandbox
 
 
 @pytest.mark.parametrize("api", ["experience", "creator"])
-def test_refused_credentials_end_the_streams_of_that_api_with_one_error(
+def test_wrong_credentials_end_all_streams_of_their_api_with_one_error(
     run_tap: RunTap, sandbox: Sandbox, api: str
 ) -> None:
     name = {"experience": "password", "creator": "client_secret"}[api]
@@ -123,7 +131,7 @@ def test_refused_credentials_end_the_streams_of_that_api_with_one_error(
     assert sum(request.path.startswith(prefix) for request in sandbox.requests) == 1
 
 
-def test_credentials_that_are_revoked_meanwhile_leave_what_was_complete(
+def test_streams_synced_before_credentials_are_revoked_keep_their_bookmarks(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
     order = list(json.loads(run_tap(only("creator", sandbox), "--discover").output)["streams"])
@@ -164,9 +172,7 @@ def for_account(number: int, live: Sandbox, reply: Reply) -> Callable[[Request],
     )
 
 
-def test_an_account_that_cannot_be_read_does_not_take_the_others_along(
-    run_tap: RunTap, live: Sandbox
-) -> None:
+def test_the_other_accounts_are_read_when_one_fails(run_tap: RunTap, live: Sandbox) -> None:
     whole = run_tap(only("creator", live, content_by_account=True))
     account = live.data["accounts"][3]["id"]
     live.intercept = for_account(3, live, Reply(status=404))
@@ -183,7 +189,7 @@ def test_an_account_that_cannot_be_read_does_not_take_the_others_along(
     assert run.bookmark("accounts")
 
 
-def test_several_accounts_that_cannot_be_read_are_counted(run_tap: RunTap, live: Sandbox) -> None:
+def test_accounts_that_fail_are_counted_in_one_error_line(run_tap: RunTap, live: Sandbox) -> None:
     live.intercept = failing(Reply(status=403), "/v1/social/contents")
     run = run_tap(only("creator", live, content_by_account=True))
     (error,) = run.errors
@@ -191,7 +197,7 @@ def test_several_accounts_that_cannot_be_read_are_counted(run_tap: RunTap, live:
     assert run.bookmark("social_income_transactions")
 
 
-def test_a_listing_that_is_down_is_not_tried_for_every_account(
+def test_a_listing_that_is_down_is_not_retried_for_every_account(
     run_tap: RunTap, live: Sandbox
 ) -> None:
     live.intercept = failing(Reply(status=500), "/v1/social/contents")
@@ -205,7 +211,7 @@ def test_a_listing_that_is_down_is_not_tried_for_every_account(
     assert run.bookmark("social_income_transactions")
 
 
-def test_what_is_read_for_each_account_is_incomplete_if_the_accounts_are(
+def test_streams_read_per_account_are_incomplete_when_the_accounts_are(
     run_tap: RunTap, live: Sandbox
 ) -> None:
     live.intercept = lambda request: (
@@ -227,7 +233,7 @@ def test_what_is_read_for_each_account_is_incomplete_if_the_accounts_are(
 
 
 @pytest.mark.parametrize("path", ["/v1/accounts", "/v1/social/contents"])
-def test_refused_credentials_are_one_error_also_where_accounts_are_listed(
+def test_wrong_credentials_are_one_error_when_content_is_read_per_account(
     run_tap: RunTap, live: Sandbox, path: str
 ) -> None:
     live.intercept = failing(Reply(status=401), path)
@@ -248,9 +254,7 @@ def full_table(catalog: dict[str, Any]) -> dict[str, Any]:
     return catalog
 
 
-def test_a_version_is_activated_once_all_its_records_are_there(
-    run_tap: RunTap, live: Sandbox
-) -> None:
+def test_a_version_is_activated_after_all_its_records(run_tap: RunTap, live: Sandbox) -> None:
     config = only("creator", live, content_by_account=True, emit_activate_version_messages=True)
     catalog = full_table(json.loads(run_tap(config, "--discover").output))
     run = run_tap(config, catalog=catalog)
@@ -272,12 +276,18 @@ def test_a_version_that_is_incomplete_is_not_activated(run_tap: RunTap, live: Sa
 # Targets and signals
 
 
-def start(sandbox: Sandbox, folder: Path, **settings: object) -> subprocess.Popen[bytes]:
+@contextmanager
+def start(sandbox: Sandbox, folder: Path, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the tap. It ends with the context, so that no test waits for it for ever."""
     config = folder / "config.json"
     config.write_text(json.dumps(impatient(sandbox, **settings)))
-    return subprocess.Popen(
-        [SCRIPT, "--config", config], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    command = [SCRIPT, "--config", config]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def large(count: int, size: int) -> list[dict[str, Any]]:
@@ -307,7 +317,9 @@ def test_a_target_that_goes_away_ends_the_tap_quietly(
     assert log.count("The target has gone, and so does the tap") == 1
 
 
-def test_nobody_to_discover_for_is_no_error_either(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_discovery_ends_quietly_when_nobody_reads_the_catalog(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps(impatient(sandbox)))
     reading, writing = os.pipe()
@@ -324,7 +336,7 @@ def test_nobody_to_discover_for_is_no_error_either(sandbox: Sandbox, tmp_path: P
     assert b"Exception" not in done.stderr
 
 
-def test_what_a_signal_leaves_half_made_is_not_complained_about() -> None:
+def test_a_signal_in_the_middle_of_opening_a_socket_prints_no_exception() -> None:
     code = """if True:
         import socket
         from tap_analytics.tap import TapAnalytics
@@ -353,7 +365,7 @@ def test_a_signal_ends_the_tap_with_the_last_valid_state(
     def hang(request: Request) -> None:
         if request.path.endswith("/contents") and len(answered_pages) == 2:
             arrived.set()
-            answered.wait(60)
+            answered.wait(DEADLINE)
         elif request.path.endswith("/contents"):
             answered_pages.append(request)
 
@@ -361,9 +373,9 @@ def test_a_signal_ends_the_tap_with_the_last_valid_state(
     with Sandbox(rows=60, live=bool(settings), intercept=hang) as sandbox:
         with start(sandbox, tmp_path, max_concurrent_requests=2, **settings) as process:
             reader = ThreadPoolExecutor().submit(process.communicate)
-            assert arrived.wait(30)
+            assert arrived.wait(DEADLINE)
             process.send_signal(number)
-            stuck = threading.Timer(10, process.kill)
+            stuck = threading.Timer(DEADLINE, process.kill)
             stuck.start()
             output, log = reader.result()
             stuck.cancel()
@@ -382,8 +394,19 @@ def test_a_signal_ends_the_tap_with_the_last_valid_state(
         assert set(rest.ids("content_items")) == {r["id"] for r in sandbox.data["content_items"]}
 
 
+# A pipe of Linux takes 65,536 bytes, or a page less.
+MOST_OF_A_PIPE = 60_000
+
+
+def unread_bytes(pipe: IO[bytes] | None) -> int:
+    assert pipe
+    count = array("i", [0])
+    ioctl(pipe.fileno(), FIONREAD, count)
+    return count[0]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_tap_though_the_target_is_stuck(
+def test_a_signal_ends_the_tap_while_the_target_reads_nothing(
     sandbox: Sandbox, tmp_path: Path, number: signal.Signals
 ) -> None:
     sandbox.data["users"] = large(1000, 2000)
@@ -391,15 +414,13 @@ def test_a_signal_ends_the_tap_though_the_target_is_stuck(
         assert process.stdout
         head = process.stdout.read(1_000_000)
         # Now the pipe fills up, and nobody reads.
-        while len(sandbox.requests) < 17:
-            time.sleep(0.001)
-        time.sleep(0.1)
+        wait_until(lambda: unread_bytes(process.stdout) > MOST_OF_A_PIPE)
         process.send_signal(number)
-        assert process.wait(10) == 128 + number
+        assert process.wait(DEADLINE) == 128 + number
         assert head
 
 
-def test_a_signal_cuts_no_line_in_two_however_long_it_is(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_signal_cuts_no_line_of_300_kb_in_two(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.data["users"] = large(200, 300_000)
     with start(sandbox, tmp_path, page_size=2) as process:
         assert process.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -15,13 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from conftest import RunTap, impatient, only
+from conftest import STREAMS, RunTap, impatient, only
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tap_analytics.http.hints import Hint
 from tap_analytics.http.session import PrefetchingSession
-from tap_analytics.http.throttle import Pace
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
@@ -235,6 +234,33 @@ def test_refused_credentials_are_not_tried_for_every_stream(
     assert len(sandbox.requests) == 1
 
 
+@pytest.mark.parametrize("max_concurrent", [1, 4, 8])
+@pytest.mark.parametrize("at", [2, 7, 20])
+def test_one_401_among_answers_costs_nothing(
+    run_tap: RunTap, sandbox: Sandbox, max_concurrent: int, at: int
+) -> None:
+    numbers = itertools.count(1)
+    sandbox.intercept = lambda _: Reply(status=401) if next(numbers) == at else None
+    run = run_tap(impatient(sandbox, max_concurrent_requests=max_concurrent, max_retries=0))
+    assert run.status == 0, run.log
+    for stream in STREAMS:
+        assert len(run.ids(stream)) == 25
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 4, 8])
+def test_credentials_that_are_revoked_end_the_sync_at_the_same_page(
+    run_tap: RunTap, sandbox: Sandbox, max_concurrent: int
+) -> None:
+    sandbox.data["users"] = rows(300)
+    sandbox.intercept = lambda request: (
+        Reply(status=401) if request.query.get("offset") == "100" else None
+    )
+    run = run_tap(only("creator", sandbox, max_concurrent_requests=max_concurrent))
+    assert run.status == 1
+    assert len(run.ids("users")) == 100
+    assert run.ids("work_platforms") == []
+
+
 def test_accounts_that_a_map_filters_are_read_as_without_hints(
     run_tap: RunTap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +287,7 @@ def test_listings_that_do_not_page_do_not_use_up_the_room(
     close = PrefetchingSession.close
 
     def look(session: PrefetchingSession) -> None:
-        sessions.add(session._sent_ahead)  # noqa: SLF001 - nobody else needs to know
+        sessions.add(len(session._prefetcher._queue._sent))  # noqa: SLF001 - nobody else needs to know
         close(session)
 
     monkeypatch.setattr(PrefetchingSession, "close", look)
@@ -357,7 +383,7 @@ def test_an_error_ends_the_tap_though_threads_are_waiting(
     assert deadline
 
 
-# The session
+# Limits
 
 
 def test_nothing_is_sent_ahead_where_answers_come_at_once(
@@ -368,118 +394,6 @@ def test_nothing_is_sent_ahead_where_answers_come_at_once(
     run = run_tap(only("creator", sandbox))
     assert len(run.ids("users")) == 300
     assert offsets(sandbox) == list(range(0, 301, 10))
-
-
-def request_of(sandbox: Sandbox, path: str = "/v1/users?limit=1&offset=0") -> Any:  # noqa: ANN401
-    settings = sandbox.settings
-    return requests.Request(
-        "GET",
-        f"{sandbox.url}{path}",
-        auth=(settings["client_id"], settings["client_secret"]),
-    ).prepare()
-
-
-def session_of(sandbox: Sandbox, max_concurrent: int = 4) -> PrefetchingSession:
-    return PrefetchingSession(sandbox.url, max_concurrent=max_concurrent, timeout=10)
-
-
-def test_outside_its_context_a_session_ignores_hints(sandbox: Sandbox) -> None:
-    session = session_of(sandbox)
-    session.hint([Hint((0,), request_of(sandbox), None)])
-    assert session.send(request_of(sandbox)).ok
-    assert len(sandbox.requests) == 1
-
-
-def test_a_response_that_was_sent_for_ahead_is_handed_over_once(sandbox: Sandbox) -> None:
-    with session_of(sandbox) as session:
-        session.hint([Hint((0,), request_of(sandbox), None)] * 2)
-        first, second = (session.send(request_of(sandbox)) for _ in range(2))
-    assert first is not second
-    assert len(sandbox.requests) == 2
-
-
-def test_hints_are_sent_in_the_order_of_reading(sandbox: Sandbox) -> None:
-    path = "/v1/users?limit=1&offset={}"
-    with session_of(sandbox, 1) as session, slow_enough(sandbox):
-        session.hint(
-            Hint((position,), request_of(sandbox, path.format(position)), None)
-            for position in (3, 1, 4, 2, 0)
-        )
-        for position in range(5):
-            session.send(request_of(sandbox, path.format(position)))
-    # The first is sent at once, whatever comes after it.
-    asked = offsets(sandbox)
-    assert sorted(asked) == [0, 1, 2, 3, 4]
-    assert asked[2:] == sorted(asked[2:])
-
-
-def test_a_failure_ahead_of_need_is_not_handed_over(sandbox: Sandbox) -> None:
-    failed = threading.Event()
-
-    def fail_once(_: Request) -> Reply | None:
-        if failed.is_set():
-            return None
-        failed.set()
-        return Reply(status=503)
-
-    sandbox.intercept = fail_once
-    with session_of(sandbox) as session:
-        session.hint([Hint((0,), request_of(sandbox), None)])
-        assert failed.wait(10)
-        while session._sent_ahead:  # noqa: SLF001 - nobody else needs to know
-            time.sleep(0.001)
-        assert session.send(request_of(sandbox)).status_code == 200
-
-
-def test_what_goes_wrong_while_hints_are_followed_is_raised_to_who_asks(sandbox: Sandbox) -> None:
-    def follow(_: requests.Response) -> list[Hint]:
-        message = "no such hint"
-        raise LookupError(message)
-
-    with session_of(sandbox) as session:
-        session.hint([Hint((0,), request_of(sandbox), None, follow)])
-        while not sandbox.requests:
-            time.sleep(0.001)
-        with pytest.raises(LookupError, match="no such hint"):
-            session.send(request_of(sandbox))
-
-
-def test_what_is_forgotten_is_not_sent(sandbox: Sandbox) -> None:
-    with session_of(sandbox, 1) as session, slow_enough(sandbox):
-        paths = [f"/v1/users?limit=1&offset={offset}" for offset in range(5)]
-        session.hint(
-            Hint((offset,), request_of(sandbox, path), "listing")
-            for offset, path in enumerate(paths)
-        )
-        session.forget("listing")
-        session.send(request_of(sandbox, "/v1/accounts"))
-    assert len(offsets(sandbox)) <= 1
-
-
-def test_no_more_responses_wait_than_there_is_room_for(sandbox: Sandbox) -> None:
-    with session_of(sandbox, 2) as session:
-        session.hint(
-            Hint((offset,), request_of(sandbox, f"/v1/users?limit=1&offset={offset}"), None)
-            for offset in range(20)
-        )
-        for _ in range(3):
-            session.send(request_of(sandbox, "/v1/accounts"))
-        time.sleep(0.02)
-        assert len(offsets(sandbox)) == 4
-        session.send(request_of(sandbox, "/v1/users?limit=1&offset=0"))
-        while len(offsets(sandbox)) < 5:
-            time.sleep(0.001)
-
-
-def test_a_redirect_belongs_to_the_request_that_led_to_it(sandbox: Sandbox) -> None:
-    def redirect(request: Request) -> Reply | None:
-        if request.path == "/v1/old":
-            return Reply(status=302, headers={"Location": "/v1/users"})
-        return None
-
-    sandbox.intercept = redirect
-    with session_of(sandbox, 1) as session:
-        assert len(session.send(request_of(sandbox, "/v1/old")).json()["data"]) == 10
 
 
 @pytest.mark.parametrize("asked", ["901", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
@@ -510,104 +424,3 @@ def test_the_environment_is_searched_once_for_proxies_and_certificates(
     assert run_tap(impatient(sandbox)).status == 0
     # Once when the streams are made, for each API.
     assert len(searches) == 2
-
-
-# Manners
-
-
-@dataclass
-class Refusing:
-    """A server that allows so many requests in each second, and a client, in simulated time."""
-
-    allowed: int
-    latency: float
-    now: float = 0.0
-    answered: int = 0
-    refusals: list[int] = field(default_factory=list)
-    seconds: dict[int, int] = field(default_factory=dict)
-    in_flight: list[tuple[float, requests.Response]] = field(default_factory=list)
-
-    def read(self, pace: Pace, pages: int) -> None:
-        in_flight = self.in_flight
-        sent = 0
-        while self.answered < pages:
-            delay = pace.delay()
-            arrival = min((time for time, _ in in_flight), default=float("inf"))
-            if delay is not None and self.now + delay <= arrival:
-                self.now += delay
-                pace.sent()
-                sent += 1
-                in_flight.append((self.now + self.latency, self.answer(sent)))
-            else:
-                self.now = arrival
-                due = next(entry for entry in in_flight if entry[0] == arrival)
-                in_flight.remove(due)
-                self.answered += due[1].ok
-                pace.came_back(due[1])
-
-    def answer(self, number: int) -> requests.Response:
-        second = int(self.now)
-        self.seconds[second] = self.seconds.get(second, 0) + 1
-        response = requests.Response()
-        response.status_code = 200
-        if self.seconds[second] > self.allowed:
-            self.refusals.append(number)
-            response.status_code = 429
-            response.headers["Retry-After"] = "1"
-        return response
-
-
-@pytest.mark.parametrize("max_concurrent", [1, 2, 8, 32])
-@pytest.mark.parametrize("latency", [0.0, 0.05, 0.3])
-def test_a_server_that_allows_five_requests_a_second_is_hardly_asked_for_more(
-    monkeypatch: pytest.MonkeyPatch, max_concurrent: int, latency: float
-) -> None:
-    server = Refusing(allowed=5, latency=latency)
-    monkeypatch.setattr("tap_analytics.http.throttle.monotonic", lambda: server.now)
-    server.read(Pace(max_concurrent), pages=500)
-    first = server.refusals[0] if server.refusals else 0
-    burst = [number for number in server.refusals if number <= first + max_concurrent]
-    later = len(server.refusals) - len(burst)
-    assert later <= (500 + later) / 5
-    # Manners are no excuse for idling: half of what is allowed is used.
-    assert server.now < 2 * 500 / 5
-
-
-def test_a_refusal_that_stands_alone_costs_the_pause_and_no_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    server = Refusing(allowed=1000, latency=0.1)
-    monkeypatch.setattr("tap_analytics.http.throttle.monotonic", lambda: server.now)
-    pace = Pace(8)
-    server.read(pace, pages=5)
-    refusal = requests.Response()
-    refusal.status_code = 503
-    refusal.headers["Retry-After"] = "30"
-    pace.sent()
-    pace.came_back(refusal)
-    refused_at = server.now
-    server.read(pace, pages=205)
-    assert server.now - refused_at < 30 * 1.1 + 200 * 0.1 / 4
-
-
-def test_a_pause_that_is_too_long_is_left_to_who_asks_for_the_page() -> None:
-    pace = Pace(8)
-    refusal = requests.Response()
-    refusal.status_code = 429
-    for asked in ("901", "9" * 400):
-        refusal.headers["Retry-After"] = asked
-        pace.sent()
-        pace.came_back(refusal)
-        assert pace.delay() == 0
-
-
-def test_the_window_doubles_with_each_answer_and_halves_with_each_refusal() -> None:
-    pace = Pace(limit=10)
-    answer, refusal = requests.Response(), requests.Response()
-    answer.status_code, refusal.status_code = 200, 429
-    windows = []
-    for outcome in [answer] * 5 + [refusal] * 5 + [answer] + [ConnectionError()]:
-        pace.sent()
-        pace.came_back(outcome)
-        windows.append(pace.window)
-    assert windows == [2, 4, 8, 10, 10, 5, 2, 1, 1, 1, 2, 2]

@@ -26,17 +26,14 @@ from conftest import EXPERIENCE_STREAMS, STREAMS, Run, RunTap, impatient, only
 from tap_analytics.http.session import PrefetchingSession
 from tap_analytics.log.terminal import StatusLine, status_line
 from tap_analytics.sandbox import Reply, Request, Sandbox
-from tap_analytics.singer.statistics import Progress
-from tap_analytics.singer.stream import AnalyticsStream
 from tap_analytics.streams import creator
-from tap_analytics.tap import TapAnalytics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SCRIPT = Path(sys.executable).with_name("tap-analytics")
+TAP = [sys.executable, "-m", "tap_analytics"]
 PATHS = {stream_class.path: stream_class.name for stream_class in creator.STREAMS}
-HEADER = ["stream", "records", "requests", "retries", "refusals", "seconds"]
+HEADER = ["stream", "records", "requests", "retries", "throttled", "seconds"]
 
 
 def stream_of(request: Request) -> str:
@@ -137,7 +134,7 @@ def test_the_table_says_what_was_emitted_and_asked_for(run_tap: RunTap, *, is_li
     assert set(table_of(run)) == {*STREAMS, "total"}
     assert column(run, "records") == dict.fromkeys(STREAMS, 45)
     assert not any(column(run, "retries").values())
-    assert not any(column(run, "refusals").values())
+    assert not any(column(run, "throttled").values())
 
 
 @pytest.mark.parametrize("is_live", [False, True], ids=["plain", "per account"])
@@ -147,15 +144,15 @@ def test_the_table_says_what_went_wrong(run_tap: RunTap, *, is_ahead: bool, is_l
         run = run_tap(impatient(sandbox))
         assert run.status == 0, run.log
         assert_counts(run, sandbox)
-    refusals = {
+    throttled = {
         stream: sum(reply.status in {429, 503} for reply in replies)
         for stream, replies in trouble.replies.items()
     }
-    counted = Counter(column(run, "refusals"))
+    counted = Counter(column(run, "throttled"))
     # What was sent ahead may still be on its way when the sync is over.
-    assert counted <= Counter(refusals) if is_ahead else counted == Counter(refusals)
+    assert counted <= Counter(throttled) if is_ahead else counted == Counter(throttled)
     assert sum(counted.values()) > 5
-    assert sum(refusals.values()) > 5
+    assert sum(throttled.values()) > 5
     failures = Counter({stream: len(replies) for stream, replies in trouble.replies.items()})
     retries = Counter(column(run, "retries"))
     # What fails ahead of need costs no retry.
@@ -201,13 +198,13 @@ def test_the_table_comes_before_the_errors(run_tap: RunTap, sandbox: Sandbox) ->
     table = table_of(run)
     assert table["users"] | {"seconds": 0} == dict.fromkeys(HEADER[1:], 0) | {"requests": 1}
     assert table["profiles"]["retries"] == 2
-    assert table["profiles"]["refusals"] == table["profiles"]["requests"] >= 3
+    assert table["profiles"]["throttled"] == table["profiles"]["requests"] >= 3
     end = run.log.split(lines_of(run)[-1])[1].split("\n", 1)[1]
     assert len(run.errors) == 2
     assert [line.split(" | ")[1].strip() for line in end.splitlines()] == ["ERROR", "ERROR"]
 
 
-def test_refused_credentials_are_one_request(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_credentials_that_are_not_accepted_are_one_request(run_tap: RunTap, sandbox: Sandbox) -> None:
     run = run_tap(impatient(sandbox, password="wrong"))  # noqa: S106
     assert run.status == 1
     assert_counts(run, sandbox)
@@ -275,31 +272,7 @@ def test_there_is_no_table_where_nothing_is_synced_or_nobody_wants_it(
     logs = [run_tap(impatient(sandbox), option).log for option in ("--test", "--discover")]
     monkeypatch.setenv("TAP_ANALYTICS_LOGLEVEL", "WARNING")
     logs.append(run_tap(impatient(sandbox)).log)
-    assert not any("refusals" in log for log in logs)
-
-
-def test_the_time_of_children_is_theirs(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0
-    monkeypatch.setattr("tap_analytics.singer.statistics.monotonic", lambda: now)
-    tap = TapAnalytics(config={**sandbox.settings, "content_by_account": True})
-    streams = [stream for stream in tap.streams.values() if isinstance(stream, AnalyticsStream)]
-    parent, child, other = (
-        next(stream for stream in streams if stream.name == name)
-        for name in ("accounts", "content_items", "users")
-    )
-    progress = Progress(streams)
-    with progress.on(parent):
-        now += 1
-        for _ in range(3):
-            with progress.on(child):
-                now += 10
-            now += 100
-    now += 1000
-    with progress.on(other):
-        now += 10_000
-        assert progress.line() == "users: 0 records, 0 requests; 3/13 streams, 188:51"
-    assert [stream.tally.seconds for stream in (parent, child, other)] == [301, 30, 10_000]
-    assert not progress.line()
+    assert not any("throttled" in log for log in logs)
 
 
 # The terminal
@@ -359,7 +332,7 @@ def on_terminal(
     path = folder / "config.json"
     path.write_text(json.dumps(config))
     with subprocess.Popen(
-        [SCRIPT, "--config", path], stdout=output, stderr=terminal.device
+        [*TAP, "--config", path], stdout=output, stderr=terminal.device
     ) as process:
         os.close(terminal.device)
         terminal.device = -1
@@ -469,7 +442,7 @@ def test_an_error_clears_the_line(sandbox: Sandbox, terminal: Terminal, tmp_path
 def test_a_pipe_gets_no_byte_of_it(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(impatient(sandbox)))
     done = subprocess.run(
-        [SCRIPT, "--config", tmp_path / "config.json"],
+        [*TAP, "--config", tmp_path / "config.json"],
         env=os.environ | {"TERM": "xterm"},
         capture_output=True,
         check=True,
@@ -500,10 +473,10 @@ def test_a_terminal_that_goes_away_is_no_error() -> None:
 def test_where_there_are_no_threads_there_is_no_line(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(thread: threading.Thread) -> None:
+    def fail(thread: threading.Thread) -> None:
         raise RuntimeError(thread)
 
-    monkeypatch.setattr("tap_analytics.log.terminal.start_without_signals", refuse)
+    monkeypatch.setattr("tap_analytics.log.terminal.start_without_signals", fail)
     with open(terminal.device, "w", closefd=False) as output:
         handler = logging.StreamHandler(output)
         logging.getLogger().addHandler(handler)

@@ -7,18 +7,26 @@ import socket
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from types import SimpleNamespace
+from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from conftest import CREATOR_STREAMS, EXPERIENCE_STREAMS, RunTap, impatient, only
+from sandboxes import CREATOR_STREAMS, EXPERIENCE_STREAMS, impatient, only
+from waits import (
+    DEADLINE,
+    send_nothing_ahead,
+    shorten_pauses,
+    shorten_request_timeout,
+    skip_waits_between_tries,
+)
 
-from tap_analytics.http.session import PrefetchingSession
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from runs import RunTap
 
 HTML = "<html><body>Please sign in to the network</body></html>"
 
@@ -29,12 +37,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     Nothing is sent ahead, as a fault that is met ahead of need costs no try.
     """
-    seconds: list[float] = []
-    monkeypatch.setattr("backoff._sync.time", SimpleNamespace(sleep=seconds.append))
-    monkeypatch.setattr(PrefetchingSession, "hint", lambda *_: None)
+    send_nothing_ahead(monkeypatch)
     # The pause that the session makes has tests of its own.
-    monkeypatch.setattr("tap_analytics.http.throttle.retry_after", lambda _: 0.0)
-    return seconds
+    shorten_pauses(monkeypatch, 0)
+    return skip_waits_between_tries(monkeypatch)
 
 
 def credentials(request: Request) -> str:
@@ -132,7 +138,7 @@ def test_where_retries_do_not_suffice_the_tap_fails_and_says_why(
     assert run.bookmark(path[1:]) is None
 
 
-def test_retries_wait_twice_as_long_each_time(
+def test_the_wait_doubles_with_each_retry(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float]
 ) -> None:
     sandbox.intercept = at("/users", *[Reply(status=500)] * 6)
@@ -140,7 +146,7 @@ def test_retries_wait_twice_as_long_each_time(
     assert waits == [3, 6, 12, 24, 48]
 
 
-def test_a_date_to_wait_for_is_waited_for(
+def test_a_retry_after_that_is_a_date_is_waited_for(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float]
 ) -> None:
     until = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
@@ -153,7 +159,7 @@ def test_a_date_to_wait_for_is_waited_for(
     assert waits[1:] == [0]
 
 
-def test_a_server_that_asks_to_wait_too_long_is_an_error(
+def test_a_retry_after_of_more_than_15_minutes_is_an_error(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float]
 ) -> None:
     sandbox.intercept = at("/users", Reply(status=429, headers={"Retry-After": "901"}))
@@ -165,7 +171,7 @@ def test_a_server_that_asks_to_wait_too_long_is_an_error(
     assert waits == []
 
 
-def test_no_retry_is_made_if_none_is_wanted(
+def test_no_retry_is_made_with_max_retries_0(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float]
 ) -> None:
     sandbox.intercept = at("/users", Reply(status=500))
@@ -175,18 +181,28 @@ def test_no_retry_is_made_if_none_is_wanted(
     assert waits == []
 
 
-def test_a_server_that_does_not_answer_in_time(
+def test_a_server_that_does_not_answer_in_time_is_an_error_after_all_tries(
     run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tap_analytics.singer.client.ApiStream.timeout", 0.05)
-    sandbox.intercept = at("/users", *[Reply(delay=0.5)] * 4)
+    send_nothing_ahead(monkeypatch)
+    shorten_request_timeout(monkeypatch, 0.05)
+    given_up = Event()
+
+    def hang(request: Request) -> None:
+        if request.path == "/v1/users":
+            given_up.wait(DEADLINE)
+
+    sandbox.intercept = hang
     run = run_tap(only("creator", sandbox))
+    given_up.set()
     assert run.status == 1
     assert "users: no complete answer from 127.0.0.1" in run.errors[-1]
     assert "within 0.05 s; tried 4 times" in run.errors[-1]
 
 
-def test_a_server_that_is_not_there(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_server_that_is_not_there_is_an_error_after_all_tries(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -209,7 +225,7 @@ def test_a_server_that_is_not_there(run_tap: RunTap, sandbox: Sandbox) -> None:
         (410, "creator", ""),
     ],
 )
-def test_other_statuses_fail_at_once_and_say_what_to_check(
+def test_statuses_that_no_retry_helps_fail_at_once_and_say_what_to_check(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float], status: int, api: str, advice: str
 ) -> None:
     sandbox.intercept = lambda _: Reply(status=status, body=b"go away")
@@ -226,7 +242,9 @@ def test_other_statuses_fail_at_once_and_say_what_to_check(
     assert len(sandbox.requests) == (1 if status == 401 else len(streams))
 
 
-def test_wrong_credentials_are_told_with_the_request_id(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_the_error_about_wrong_credentials_holds_the_request_id(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     run = run_tap(only("creator", sandbox, client_secret="wrong-one"))  # noqa: S106
     assert run.status == 1
     assert "accounts: 401 Unauthorized for /v1/accounts: " in run.errors[-1]
@@ -263,7 +281,9 @@ def test_json_that_is_nested_deeply_arrives_or_is_an_error(
         assert len(run.errors[-1]) < 700
 
 
-def test_a_status_that_nobody_has_defined_is_told_too(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_status_that_http_does_not_define_is_named_in_the_error(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     sandbox.intercept = at("/flows", *[Reply(status=499)] * 2)
     run = run_tap(only("experience", sandbox))
     assert "flows: 499 Unknown Status for /v2/accounts/" in run.errors[-1]
@@ -304,7 +324,7 @@ def test_no_part_of_a_credential_is_left_where_a_body_is_cut(
         assert not any(part in run.log for part in ('pä"s', r"pä\"s", "u00e4", "%C3%A4"))
 
 
-def test_what_nobody_has_foreseen_is_one_line(
+def test_an_unexpected_exception_is_one_line_without_traceback_unless_debugging(
     run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_tap(only("creator", sandbox, stream_maps={"users": {"name": "(("}}))
@@ -316,7 +336,7 @@ def test_what_nobody_has_foreseen_is_one_line(
     assert "Traceback" in run.log
 
 
-def test_an_empty_listing_is_no_error(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_an_empty_listing_of_any_shape_is_no_error(run_tap: RunTap, sandbox: Sandbox) -> None:
     replies = {
         "flows": Reply.json({"data": None}),
         "tags": Reply.json([]),
@@ -368,7 +388,7 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("shape", SERVERS.values(), ids=SERVERS)
-def test_every_record_arrives_once_and_in_order_from_a_server_that(
+def test_every_record_arrives_once_and_in_order_however_a_server_pages(
     run_tap: RunTap,
     sandbox: Sandbox,
     shape: Callable[[list[dict[str, object]], int, int], object],

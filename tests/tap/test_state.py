@@ -1,16 +1,20 @@
+"""Bookmarks: what a sync leaves out because of them, and when they move."""
+
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import STREAMS, RunTap, impatient, only
+from sandboxes import STREAMS, impatient, only
 
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from runs import RunTap
 
 
 def state_of(stream: str, bookmark: object) -> dict[str, Any]:
@@ -120,7 +124,7 @@ def test_records_without_a_replication_value_are_always_emitted_and_warned_of_on
     assert "updated_at" not in sent["user-5"]
 
 
-def test_a_stream_of_which_no_record_has_a_replication_value_keeps_its_bookmark(
+def test_records_without_a_replication_value_leave_the_bookmark_where_it_is(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
     serve_users(sandbox, users(None, None))
@@ -130,7 +134,7 @@ def test_a_stream_of_which_no_record_has_a_replication_value_keeps_its_bookmark(
     assert run.bookmark("users") == bookmark
 
 
-def test_a_start_date_leaves_out_what_is_older(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_records_older_than_the_start_date_are_left_out(run_tap: RunTap, sandbox: Sandbox) -> None:
     serve_users(sandbox, users("2024-04-30T23:59:59", "2024-05-01T00:00:00", "2024-06-01"))
     run = run_tap(only("creator", sandbox, start_date="2024-05-01"))
     assert run.ids("users") == ["user-1", "user-2"]
@@ -165,7 +169,7 @@ def test_the_later_of_start_date_and_bookmark_counts(
         (10**12, None, ["user-0", "user-1", "user-2", "user-3"]),
     ],
 )
-def test_a_lookback_reads_again_but_never_before_the_start_date(
+def test_a_lookback_window_reads_again_but_never_before_the_start_date(
     run_tap: RunTap,
     sandbox: Sandbox,
     lookback: int,
@@ -200,14 +204,18 @@ def test_a_bookmark_in_another_form_is_understood(
     assert run.ids("users") == ["user-1"]
 
 
-def test_a_bookmark_that_is_no_timestamp_is_refused(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_bookmark_that_is_no_timestamp_stops_the_tap_before_the_first_request(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     run = run_tap(only("creator", sandbox), state=state_of("users", "page 7"))
     assert run.status == 1
     assert run.errors[0] == "The state's bookmark of `users` is no timestamp: 'page 7'"
     assert sandbox.requests == []
 
 
-def test_a_bookmark_never_lies_in_the_future_of_the_sync(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_a_record_dated_2999_does_not_move_the_bookmark_there(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     # Else whatever changes until then would be missed.
     serve_users(sandbox, users("2024-05-01T10:00:00", "2999-01-01T00:00:00"))
     run = run_tap(only("creator", sandbox))
@@ -230,7 +238,7 @@ def test_full_table_in_the_catalog_turns_the_filter_off(run_tap: RunTap, sandbox
 
 
 @pytest.mark.parametrize("stream", ["flows", "users"])
-def test_after_a_failure_half_way_the_bookmark_has_not_moved(
+def test_a_stream_that_fails_half_way_keeps_its_bookmark(
     run_tap: RunTap, sandbox: Sandbox, stream: str
 ) -> None:
     def fail(request: Request) -> Reply | None:

@@ -1,3 +1,5 @@
+"""Timestamps of every form, and the one form that the tap writes."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
@@ -71,7 +73,7 @@ def test_every_form_the_apis_send_has_one_canonical_form(
         "9" * 5000,
     ],
 )
-def test_what_is_no_timestamp_is_refused(sent: object) -> None:
+def test_a_value_that_is_no_timestamp_is_an_error(sent: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         canonical(sent)
 
@@ -107,9 +109,7 @@ def test_the_canonical_form_is_its_own_canonical_form(moment: datetime) -> None:
 
 
 @given(moments, st.integers(0, 10**15))
-def test_a_lookback_moves_a_timestamp_back_but_never_out_of_the_calendar(
-    moment: datetime, seconds: int
-) -> None:
+def test_going_back_stops_at_the_first_day_of_the_calendar(moment: datetime, seconds: int) -> None:
     timestamp = canonical(moment.isoformat()) or ""
     moved = earlier(timestamp, seconds)
     age = (moment - datetime.min.replace(tzinfo=UTC)).total_seconds()

@@ -1,3 +1,5 @@
+"""The schemas of the streams, and the records of the sandbox held against them."""
+
 from __future__ import annotations
 
 import json
@@ -45,7 +47,7 @@ def walk_values(schema: dict[str, Any], value: object, path: str = "") -> Iterat
             yield from walk_values(schema["properties"].get(name, {}), field, f"{path}{name}.")
 
 
-def test_there_is_one_schema_per_stream_and_nothing_else() -> None:
+def test_there_is_one_schema_file_per_stream() -> None:
     names = {path.name for path in files("tap_analytics.schemas").iterdir()}
     assert {name for name in names if name.endswith(".json")} == {
         f"{name}.json" for name in BUILDERS
@@ -53,7 +55,7 @@ def test_there_is_one_schema_per_stream_and_nothing_else() -> None:
 
 
 @each_stream
-def test_a_record_needs_an_id_and_may_have_fields_that_nobody_told_us_of(stream: str) -> None:
+def test_a_schema_requires_an_id_and_allows_unknown_fields(stream: str) -> None:
     schema = schema_of(stream)
     jsonschema.Draft7Validator.check_schema(schema)
     assert schema["type"] == "object"
@@ -76,7 +78,7 @@ def test_each_field_has_a_type_that_loaders_understand_and_may_be_null(stream: s
 
 
 @each_stream
-def test_each_field_is_described(stream: str) -> None:
+def test_each_field_has_a_short_description(stream: str) -> None:
     for path, definition in walk(schema_of(stream)):
         if not path.endswith("[]"):
             assert definition["description"].endswith("."), path
@@ -84,7 +86,7 @@ def test_each_field_is_described(stream: str) -> None:
 
 
 @each_stream
-def test_timestamps_are_those_at_the_top_level(stream: str) -> None:
+def test_the_format_date_time_stands_only_at_the_top_level(stream: str) -> None:
     schema = schema_of(stream)
     for path, definition in walk(schema):
         is_timestamp = path in schema["properties"] and path.endswith("_at")
@@ -119,7 +121,7 @@ def test_schema_and_sandbox_know_the_same_fields_at_every_depth(stream: str) -> 
 
 
 @each_stream
-def test_records_satisfy_the_schema_but_for_how_they_write_timestamps(stream: str) -> None:
+def test_records_of_the_sandbox_satisfy_the_schema_but_for_timestamps(stream: str) -> None:
     schema = schema_of(stream)
     for definition in schema["properties"].values():
         if definition.get("format") == "date-time":

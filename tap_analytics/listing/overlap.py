@@ -1,0 +1,69 @@
+"""Pages overlap by one record. That shows whether a listing has shifted between two of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_analytics.listing.seen import id_of
+
+if TYPE_CHECKING:
+    from tap_analytics.listing.seen import SeenVersions
+
+
+class Overlap:
+    """Says whether a page goes on where the page before it ended.
+
+    A record deleted on the server moves all later ones up by one. A page that begins where the
+    page before ended would then skip one. With an overlap, such a page lacks the record that it
+    should begin with.
+    """
+
+    def __init__(self, seen: SeenVersions) -> None:
+        """Start before the first page, where nothing overlaps.
+
+        Args:
+            seen: The versions seen in the listing.
+        """
+        self._seen = seen
+        self._due: str | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next page should begin with a known record."""
+        return self._due is not None
+
+    def reset(self) -> None:
+        """Begin at the first record again."""
+        self._due = None
+
+    def end_page(self, records: list[Any]) -> int:
+        """Take note of the page that the next one overlaps with.
+
+        Args:
+            records: The page's records, at least one.
+
+        Returns:
+            By how many records the next page overlaps. It is none after a page of one record: the
+            next page could not be told from it.
+        """
+        self._due = id_of(records[-1]) if len(records) > 1 else None
+        return 1 if self.is_due else 0
+
+    def is_continued_by(
+        self, records: list[Any], versions: list[int], *, is_sent_ahead: bool
+    ) -> bool:
+        """Return whether nothing lies between a page and the pages before it.
+
+        Args:
+            records: The page's records.
+            versions: The version of each.
+            is_sent_ahead: Whether the page may have been answered before the page before it.
+
+        Returns:
+            True if nothing is due, or the page begins with what is. A page asked for in its turn
+            may also hold any version seen in this pass: unchanged records keep their order, so
+            whatever follows one has not been skipped.
+        """
+        if self._due is None or (records and id_of(records[0]) == self._due):
+            return True
+        return not is_sent_ahead and self._seen.is_any_of_this_pass(versions)

@@ -1,0 +1,72 @@
+"""Whether a server ignores `offset` is asked, not guessed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_analytics.listing.seen import id_of
+
+if TYPE_CHECKING:
+    from tap_analytics.listing.seen import SeenVersions
+
+FAR_OFFSET = 1_000_000
+"""An offset past the end of any listing. A server that answers it with known records ignores it."""
+
+
+class OffsetProbe:
+    """Notices pages that a server may have given for every offset, and reads the answer.
+
+    A page that repeats the one before may also mean that rows have been inserted on top. So the
+    server is asked, once per listing.
+    """
+
+    def __init__(self) -> None:
+        """Start before the first page."""
+        self._farthest = -1
+        self._ends: tuple[str, str] | None = None
+        self._is_answered = False
+
+    def is_needed(self, offset: int, records: list[Any], *, has_new: bool) -> bool:
+        """Take note of a page, and return whether the server should be asked.
+
+        Args:
+            offset: The offset of the page.
+            records: The page's records, at least one.
+            has_new: Whether some of them are new.
+
+        Returns:
+            True if the page lies farther than any before and adds nothing, or begins and ends as
+            the page before.
+        """
+        is_forward = offset > self._farthest
+        self._farthest = max(self._farthest, offset)
+        is_repeated = self.is_repeated(records)
+        self._ends = _ends_of(records)
+        return is_forward and (not has_new or is_repeated) and not self._is_answered
+
+    def is_repeated(self, records: list[Any]) -> bool:
+        """Return whether a page begins and ends as the one before, and that is not explained yet.
+
+        Args:
+            records: The page's records.
+        """
+        return bool(records) and _ends_of(records) == self._ends and not self._is_answered
+
+    def is_ignored(self, records: list[Any], versions: list[int], seen: SeenVersions) -> bool:
+        """Read the answer for `FAR_OFFSET`.
+
+        Args:
+            records: The records in it.
+            versions: The version of each.
+            seen: The versions seen in the listing.
+
+        Returns:
+            True if the server ignores offsets: the records are known ones.
+        """
+        self._is_answered = True
+        is_same = bool(records) and self._ends is not None and id_of(records[0]) == self._ends[0]
+        return is_same or seen.is_any_of_this_pass(versions)
+
+
+def _ends_of(records: list[Any]) -> tuple[str, str]:
+    return id_of(records[0]), id_of(records[-1])

@@ -1,0 +1,99 @@
+"""Which answers of an API hold a page, and what is wrong with the others."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
+
+from tap_analytics.exceptions import (
+    NoListingError,
+    NotJSONError,
+    RejectedError,
+    ThrottledError,
+    UnauthorizedError,
+)
+from tap_analytics.http.retries import (
+    MAX_RETRY_AFTER,
+    RETRIED_STATUSES,
+    THROTTLED_STATUSES,
+    retry_after,
+)
+from tap_analytics.listing.pages import page_of
+from tap_analytics.log.wording import describe, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import requests
+
+    from tap_analytics.config.access import Access
+
+_PAGE_STATUSES = frozenset(
+    {HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.NO_CONTENT}
+)
+"""Statuses of a page. Any other success, such as 202, says that the page is still to come."""
+
+
+def find_problem(
+    response: requests.Response, access: Access, line: Callable[[str], str]
+) -> Exception | None:
+    """Find out why a response holds no page of a listing.
+
+    Args:
+        response: A response with its body read.
+        access: The settings that its API needs.
+        line: Makes a line of the log from a message.
+
+    Returns:
+        `RetriableAPIError` if the next try may succeed, `UnauthorizedError` if the API does not
+        accept the credentials, `RejectedError` or `FatalAPIError` if it does not give this listing,
+        or None if the response holds a page.
+    """
+    status = response.status_code
+    if status in RETRIED_STATUSES:
+        return _transient_problem(response, line)
+    if status not in _PAGE_STATUSES:
+        message = line(describe(response) + _advice(status, access))
+        if status == HTTPStatus.UNAUTHORIZED:
+            return UnauthorizedError(message)
+        return RetriableAPIError(message, response) if response.ok else RejectedError(message)
+    try:
+        page_of(response)
+    except NotJSONError as error:
+        return RetriableAPIError(line(f"{error}: {describe(response)}"), response)
+    except NoListingError as error:
+        return FatalAPIError(line(f"{error}: {describe(response)}"))
+    return None
+
+
+def is_about_rate_or_login(response: requests.Response) -> bool:
+    """Return whether an answer says nothing about what was asked for.
+
+    Args:
+        response: Any response.
+    """
+    return response.status_code in THROTTLED_STATUSES | {HTTPStatus.UNAUTHORIZED}
+
+
+def _transient_problem(response: requests.Response, line: Callable[[str], str]) -> Exception:
+    wait = retry_after(response)
+    if wait > MAX_RETRY_AFTER:
+        return RejectedError(
+            line(f"{describe(response)}; it asks to wait {wait:.0f} s before the next try")
+        )
+    kind = ThrottledError if response.status_code in THROTTLED_STATUSES else RetriableAPIError
+    return kind(line(describe(response)), response)
+
+
+def _advice(status: int, access: Access) -> str:
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return f"; check {listed(access.login)}"
+        case HTTPStatus.FORBIDDEN:
+            return f"; check that {listed(access.credentials)} may read this"
+        case HTTPStatus.NOT_FOUND:
+            return f"; check {listed((access.url_setting, *access.location))}"
+        case _:
+            return ""

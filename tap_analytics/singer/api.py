@@ -1,0 +1,71 @@
+"""The description of an API: everything that tells it from others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from requests.auth import HTTPBasicAuth
+
+from tap_analytics.config.access import Access
+from tap_analytics.singer.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from requests.auth import AuthBase
+
+    from tap_analytics.listing.paging import Paging
+    from tap_analytics.singer.stream import AnalyticsStream
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Api(Access):
+    """Everything that there is to say about an API.
+
+    Attributes:
+        authenticator: Makes the authentication from the settings.
+        paging: Makes the way of paging from the settings.
+        streams: Lists the stream classes, which may depend on the settings.
+    """
+
+    authenticator: Callable[[Mapping[str, Any]], AuthBase]
+    paging: Callable[[Mapping[str, Any]], Paging]
+    streams: Callable[[Mapping[str, Any]], Sequence[type[AnalyticsStream]]]
+
+    def stream_names(self, config: Mapping[str, Any]) -> set[str]:
+        """Return the names of the streams.
+
+        Args:
+            config: The settings.
+        """
+        return {str(stream.name) for stream in self.streams(config)}  # type: ignore[misc] # the SDK declares it for instances
+
+    def connect(self, config: Mapping[str, Any]) -> Connection:
+        """Prepare a connection for one run; nothing is sent.
+
+        Args:
+            config: The settings.
+
+        Returns:
+            What the streams of the API share.
+        """
+        authenticator = self.authenticator(config)
+        stream_count = len(self.streams(config))
+        return Connection(self, config, authenticator, self.paging(config), stream_count)
+
+
+def basic_auth(user: str, password: str) -> Callable[[Mapping[str, Any]], AuthBase]:
+    """Authenticate with user name and password.
+
+    Args:
+        user: The setting that holds the user name.
+        password: The setting that holds the password.
+
+    Returns:
+        What an `Api` wants as its `authenticator`.
+    """
+    # RFC 7617 has no default charset. UTF-8 is the one that both sides can tell.
+    return lambda config: HTTPBasicAuth(
+        str(config.get(user)).encode(), str(config.get(password)).encode()
+    )

@@ -1,0 +1,115 @@
+"""What a catalog asks for, in the forms that catalogs come in."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
+
+from tap_analytics.log.wording import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+REPLICATION_KEY = "updated_at"
+"""The only replication key: the APIs give no other field that tells when a record has changed."""
+
+_METHODS = (REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE)
+
+
+def normalised(catalog: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return a catalog in the form that the SDK reads.
+
+    Args:
+        catalog: A catalog. Settings of a stream may stand in its root metadata, as Meltano puts
+            them there, and a stream may be known by its `stream` instead of its `tap_stream_id`.
+        known: The names of all streams.
+
+    Returns:
+        A copy with `tap_stream_id`, `replication_method` and `replication_key` per stream.
+    """
+    catalog = deepcopy(catalog)
+    for entry in _entries(catalog):
+        name = entry.get("tap_stream_id", entry.get("stream"))
+        if name not in known and entry.get("stream") in known:
+            name = entry["stream"]
+        entry["tap_stream_id"] = name
+        root = _root(entry)
+        methods = (
+            root.get("replication-method"),
+            root.get("forced-replication-method"),
+            entry.get("replication_method"),
+        )
+        entry["replication_method"] = next(filter(None, methods), None)
+        key = root.get("replication-key") or entry.get("replication_key")
+        if entry["replication_method"] == REPLICATION_INCREMENTAL and not key:
+            key = REPLICATION_KEY
+        entry["replication_key"] = key
+        if "selected" in entry and root.get("selected") is None:
+            root["selected"] = entry["selected"]
+    return catalog
+
+
+def find_errors(catalog: dict[str, Any], known: Collection[str]) -> Iterator[str]:
+    """Find what the tap can't do.
+
+    Args:
+        catalog: A catalog in normalised form.
+        known: The names of all streams.
+
+    Yields:
+        One line per error.
+    """
+    for entry in _entries(catalog):
+        name, method, key = (
+            entry.get(field) for field in ("tap_stream_id", "replication_method", "replication_key")
+        )
+        if name not in known or not is_selected(entry):
+            continue
+        if method is not None and method not in _METHODS:
+            methods = " or ".join(f"`{known_method}`" for known_method in _METHODS)
+            yield (
+                f"The catalog's replication method of `{name}` must be {methods}: "
+                f"{one_line(str(method), 100)}"
+            )
+        if key not in {None, REPLICATION_KEY}:
+            yield (
+                f"The catalog's replication key of `{name}` must be `{REPLICATION_KEY}`: "
+                f"{one_line(str(key), 100)}"
+            )
+
+
+def selected_streams(catalog: dict[str, Any]) -> set[str]:
+    """Return the names of the streams that a catalog selects.
+
+    Args:
+        catalog: A catalog in normalised form.
+    """
+    return {str(entry["tap_stream_id"]) for entry in _entries(catalog) if is_selected(entry)}
+
+
+def is_selected(entry: dict[str, Any]) -> bool:
+    """Return whether a stream is selected: by its root metadata, or by default.
+
+    Args:
+        entry: A stream's entry in a catalog.
+    """
+    root = _root(entry)
+    selected = root.get("selected")
+    return bool(root.get("selected-by-default", False) if selected is None else selected)
+
+
+def _entries(catalog: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in catalog.get("streams") or [] if isinstance(entry, dict)]
+
+
+def _root(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata of the stream itself, adding it if there is none."""
+    for item in entry.setdefault("metadata", []):
+        if not item.get("breadcrumb"):
+            metadata: dict[str, Any] = item.setdefault("metadata", {})
+            return metadata
+    entry["metadata"].append({"breadcrumb": [], "metadata": {}})
+    added: dict[str, Any] = entry["metadata"][-1]["metadata"]
+    return added

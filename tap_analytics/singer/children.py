@@ -1,0 +1,99 @@
+"""Streams that are listed once for each record of a parent."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from singer_sdk.mapper import SameRecordTransform
+
+from tap_analytics._compat import override
+from tap_analytics.singer.replication import IncrementalStream
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Context, Record
+
+    from tap_analytics.singer.connection import Connection
+
+
+class ParentStream(IncrementalStream, ABC):
+    """A stream that syncs its children while it is read.
+
+    Each record has its children synced once. One that comes again, as it has changed and moved to
+    the front of the listing, is only emitted again.
+
+    Attributes:
+        is_complete: Whether all of the stream's listings have been read to their ends.
+        is_unsettled: Whether one still changed when its beginning was read for the last time.
+    """
+
+    def __init__(self, tap: Tap, connection: Connection) -> None:
+        """Create the stream.
+
+        Args:
+            tap: The tap that it belongs to.
+            connection: The API that lists it.
+        """
+        super().__init__(tap, connection)
+        self.is_complete = False
+        self.is_unsettled = False
+        self._met: set[str] = set()
+
+    @abstractmethod
+    def sync_listing(self, context: Context | None, parent_record: Record) -> None:
+        """Sync one listing of the stream.
+
+        Args:
+            context: The stream's context: the account, where there is a listing for each.
+            parent_record: The record of the parent that the context is from.
+        """
+
+    @abstractmethod
+    def finish(self, parent: ParentStream | None = None) -> None:
+        """Write what is left to write, and move the bookmarks.
+
+        Args:
+            parent: The parent stream, which has been read as far as it can be.
+
+        Raises:
+            StorageError: If the last batch can't be written.
+        """
+
+    @property
+    def met(self) -> Collection[str]:
+        """The ids of all records whose children have been synced."""
+        return self._met
+
+    @property
+    def selected_children(self) -> Sequence[ParentStream]:
+        """The child streams that are synced."""
+        return [
+            child
+            for child in self.child_streams
+            if isinstance(child, ParentStream)
+            and (child.selected or child.has_selected_descendents)
+        ]
+
+    @property
+    @override
+    def children_to_hint(self) -> Sequence[ParentStream]:
+        # A stream map may drop the record. It can't be evaluated on another thread.
+        if not isinstance(self.stream_maps[0], SameRecordTransform):
+            return ()
+        return self.selected_children
+
+    @override
+    def record_read(self, record: Record, context: Context | None) -> None:
+        if not self.child_streams or record["id"] in self._met:
+            return
+        children = self.selected_children
+        if not children:
+            return
+        self._met.add(record["id"])
+        if self.stream_maps[0].get_filter_result(record):
+            child_context = self.get_child_context(record, context)
+            for child in children:
+                child.sync_listing(child_context, record)

@@ -1,0 +1,131 @@
+"""What could not be read: lines and counts, never exceptions with their tracebacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_analytics.exceptions import UnauthorizedError, UnavailableError, UnreachableError
+from tap_analytics.log.wording import listed
+
+if TYPE_CHECKING:
+    import logging
+
+MAX_IN_A_ROW = 3
+"""How many listings in a row may use up their retries before an API is given up."""
+
+MAX_NAMED = 10
+"""How many failed accounts of a stream are named."""
+
+
+class ApiFailures:
+    """Decides when an API is given up.
+
+    Attributes:
+        reason: Why it is given up, in one line, or None.
+    """
+
+    def __init__(self) -> None:
+        """Start with an API that is fine."""
+        self.reason: str | None = None
+        self._in_a_row = 0
+        self._unread: dict[str, None] = {}
+
+    def listing_read(self) -> None:
+        """Take note of a listing that was read to its end."""
+        self._in_a_row = 0
+
+    def listing_failed(self, error: Exception) -> None:
+        """Take note of a listing that can't be read.
+
+        Args:
+            error: Why. Its text is the line that is shown if the API is given up.
+        """
+        self._in_a_row = self._in_a_row + 1 if isinstance(error, UnavailableError) else 0
+        is_hopeless = isinstance(error, UnauthorizedError | UnreachableError)
+        if self.reason is None and (is_hopeless or self._in_a_row >= MAX_IN_A_ROW):
+            self.reason = str(error)
+            if not is_hopeless:
+                self.reason += f"; {MAX_IN_A_ROW} listings in a row have failed"
+
+    def stream_unread(self, stream: str) -> None:
+        """Take note of a stream that is not, or not wholly, read as the API is given up.
+
+        Args:
+            stream: The name of the stream.
+        """
+        self._unread[stream] = None
+
+    @property
+    def line(self) -> str | None:
+        """One line about an API that is given up, which names the streams that are incomplete."""
+        if self.reason is None:
+            return None
+        first = self.reason.split(":", 1)[0].split(" ", 1)[0]
+        others = [stream for stream in self._unread if stream != first]
+        return f"{self.reason}; also not read: {listed(others)}" if others else self.reason
+
+
+class StreamFailures:
+    """What could not be read of one stream.
+
+    Attributes:
+        is_cut_short: Whether listings have not been asked for, as the API is given up.
+    """
+
+    def __init__(self, stream: str, api: ApiFailures, logger: logging.Logger) -> None:
+        """Start with nothing.
+
+        Args:
+            stream: The name of the stream.
+            api: What could not be read of its API.
+            logger: The log of the stream.
+        """
+        self.is_cut_short = False
+        self._stream = stream
+        self._api = api
+        self._logger = logger
+        self._lines: list[str] = []
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        """Return whether something could not be read."""
+        return self._count > 0 or self.is_cut_short
+
+    def add(self, error: Exception, line: str) -> None:
+        """Take note of a listing that could not be read.
+
+        Args:
+            error: Why.
+            line: Which listing it is and why, in one line.
+        """
+        self._api.listing_failed(error)
+        if self._api.reason is not None:
+            self.cut_short()
+            self._logger.warning("%s; nothing more is asked of this API", line)
+        else:
+            self.add_line(line)
+            if self._count <= MAX_NAMED:
+                self._logger.warning("%s; everything else goes on", line)
+        self._logger.debug("This is where it happened", exc_info=error)
+
+    def add_line(self, line: str) -> None:
+        """Add a line to show at the end.
+
+        Args:
+            line: What could not be read, and why.
+        """
+        self._count += 1
+        if len(self._lines) < MAX_NAMED:
+            self._lines.append(line)
+
+    def cut_short(self) -> None:
+        """Take note that the rest is not asked for, as the API is given up."""
+        self.is_cut_short = True
+        self._api.stream_unread(self._stream)
+
+    @property
+    def lines(self) -> list[str]:
+        """A line for each of the first failures, and one that counts the others."""
+        more = self._count - len(self._lines)
+        rest = [f"{self._stream}: and {more:,} more of its listings"] if more else []
+        return [*self._lines, *rest]

@@ -1,0 +1,124 @@
+"""What a stream writes: SCHEMA, RECORD or BATCH, and ACTIVATE_VERSION."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.helpers._batch import SDKBatchMessage
+from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.singerlib import ActivateVersionMessage, SchemaMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from singer_sdk.helpers.types import Record
+    from singer_sdk.singerlib import Message
+
+    from tap_analytics.singer.batches import Batches
+    from tap_analytics.singer.replication import IncrementalStream
+
+
+class StreamOutput:
+    """Writes the messages of one stream during one sync.
+
+    Attributes:
+        version: The version of a full table, if versions are activated.
+    """
+
+    def __init__(self, stream: IncrementalStream, write: Callable[[Message], None]) -> None:
+        """Write nothing yet.
+
+        Args:
+            stream: The stream.
+            write: Writes a message.
+        """
+        self.version: int | None = None
+        self._stream = stream
+        self._write = write
+        self._batches: Batches | None = None
+        self._has_begun = False
+        self._metrics = ExitStack()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether no record waits for its batch to become full."""
+        return self._batches is None or self._batches.is_empty
+
+    def begin(self) -> None:
+        """Write the SCHEMA message. Once per sync, as loaders flush when a schema comes."""
+        if self._has_begun or not self._stream.selected:
+            return
+        self._has_begun = True
+        stream = self._stream
+        if stream.replication_method == "FULL_TABLE" and stream.emit_activate_version_messages:
+            self.version = stream.full_table_version
+        keys = [stream.replication_key] if stream.replication_key else None
+        for stream_map in self._maps():
+            self._write(
+                SchemaMessage(
+                    stream_map.stream_alias,
+                    stream_map.transformed_schema,
+                    stream_map.transformed_key_properties,
+                    keys,
+                )
+            )
+        self._records = self._metrics.enter_context(stream.get_record_counter())
+        self._metrics.enter_context(stream.get_sync_timer())
+        batch_config = stream.get_batch_config(stream.config)
+        if batch_config:
+            # Few need it, and it takes long to import.
+            from tap_analytics.singer.batches import Batches  # noqa: PLC0415
+
+            schemas = {
+                stream_map.stream_alias: stream_map.transformed_schema
+                for stream_map in self._maps()
+            }
+            self._batches = Batches(stream.tap_name, batch_config, schemas)
+
+    def record(self, record: Record) -> bool:
+        """Write a record, or add it to a batch.
+
+        Args:
+            record: The record, which stream maps may change in place.
+
+        Returns:
+            Whether a batch has been completed.
+        """
+        self._records.increment()
+        is_announced = False
+        for message in self._stream.record_messages(record):
+            self._stream.statistics.records += 1
+            if self._batches is None:
+                self._write(message)
+            elif url := self._batches.add(message.stream, message.record):
+                self._announce(self._batches, message.stream, url)
+                is_announced = True
+        return is_announced
+
+    def end(self) -> None:
+        """Write the records that fill no batch.
+
+        Raises:
+            StorageError: If they can't be written.
+        """
+        if self._batches is not None:
+            for stream, url in self._batches.write_rest():
+                self._announce(self._batches, stream, url)
+        self._metrics.close()
+
+    def activate_version(self) -> None:
+        """Tell the loader that the records of this version are all that there are."""
+        if self.version is not None:
+            for stream_map in self._maps():
+                self._write(ActivateVersionMessage(stream_map.stream_alias, self.version))
+
+    def _announce(self, batches: Batches, stream: str, url: str) -> None:
+        self._write(SDKBatchMessage(stream, batches.encoding, [url], self.version))
+
+    def _maps(self) -> list[Any]:
+        return [
+            stream_map
+            for stream_map in self._stream.stream_maps
+            if not isinstance(stream_map, RemoveRecordTransform)
+        ]

@@ -1,0 +1,188 @@
+"""The reading of a listing: retries, pages, and what can go wrong."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import backoff
+import requests
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
+
+from tap_analytics._compat import override
+from tap_analytics.exceptions import (
+    OffsetIgnoredError,
+    RejectedError,
+    UnavailableError,
+    UnreachableError,
+    UnsafeRedirectError,
+)
+from tap_analytics.http.retries import (
+    RETRIED_ERRORS,
+    is_unreachable,
+    wait_times,
+)
+from tap_analytics.listing.pages import page_of
+from tap_analytics.log.wording import describe_failure, one_line
+from tap_analytics.singer.answers import find_problem, is_about_rate_or_login
+from tap_analytics.singer.client import ApiStream
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from backoff.types import Details
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Context, RequestFunc
+
+    from tap_analytics.listing.paginator import Paginator
+    from tap_analytics.singer.connection import Connection
+
+
+class ListingStream(ApiStream, ABC):
+    """A listing that is read page by page, each page as often as it takes."""
+
+    def __init__(self, tap: Tap, connection: Connection) -> None:
+        """Create the stream.
+
+        Args:
+            tap: The tap that it belongs to.
+            connection: The API that lists it.
+        """
+        super().__init__(tap, connection)
+        self._paginator: Paginator = connection.paging.paginator(rereads=False)
+
+    # Retries
+
+    @override
+    def request_decorator(self, func: RequestFunc) -> RequestFunc:
+        """Repeat requests where that may help.
+
+        Args:
+            func: Sends a request.
+
+        Returns:
+            The same with retries. `backoff_handler` logs them; the SDK's decorator would let the
+            library log each as well.
+        """
+        return backoff.on_exception(
+            self.backoff_wait_generator,
+            (RetriableAPIError, *RETRIED_ERRORS),
+            max_tries=self.backoff_max_tries,
+            giveup=lambda error: isinstance(error, requests.exceptions.SSLError),
+            on_backoff=self.backoff_handler,
+            jitter=None,
+            logger=None,
+        )(func)
+
+    @override
+    def backoff_max_tries(self) -> int:
+        return int(self.config["max_retries"]) + 1
+
+    @override
+    def backoff_wait_generator(self) -> Generator[float, Any, None]:
+        return wait_times(self.config["backoff_factor"])
+
+    @override
+    def backoff_handler(self, details: Details) -> None:
+        self.statistics.retries += 1
+        self.log(
+            "%s; retry %d of %d in %g s",
+            self._explain(details["exception"]),
+            details["tries"],
+            self.config["max_retries"],
+            details["wait"],
+            level=logging.WARNING,
+        )
+
+    # Responses
+
+    @override
+    def validate_response(self, response: requests.Response) -> None:
+        """Accept a response if it holds a page of a listing.
+
+        Args:
+            response: A response with its body read.
+
+        Raises:
+            RetriableAPIError: If the next try may succeed.
+            FatalAPIError: If it will not, see `tap_analytics.exceptions`.
+        """
+        is_rejected = HTTPStatus.BAD_REQUEST <= response.status_code < 500  # noqa: PLR2004 - all 4xx
+        if self._paginator.is_probe and is_rejected and not is_about_rate_or_login(response):
+            # An offset past the end is an error to some servers. So the offset counts.
+            return
+        if problem := find_problem(response, self.connection.access, self.line):
+            raise problem
+
+    @override
+    def get_new_paginator(self) -> Paginator:
+        self._paginator = self.connection.paging.paginator(rereads=self.needs_rereads)
+        return self._paginator
+
+    @property
+    def needs_rereads(self) -> bool:
+        """Whether a record that moves to the front while the listing is read must be met."""
+        return False
+
+    @override
+    def request_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
+        """Read the listing.
+
+        Args:
+            context: The stream's context: the account, where it is listed once per account.
+
+        Yields:
+            The records as the API sent them.
+
+        Raises:
+            FatalAPIError: If the listing can't be read to its end.
+        """
+        try:
+            yield from super().request_records(context)
+        except (requests.RequestException, RetriableAPIError) as error:
+            raise self._final_error(error) from error
+        except (OffsetIgnoredError, UnsafeRedirectError) as error:
+            raise RejectedError(self.line(str(error))) from error
+        finally:
+            self.look_ahead.end_listing(context)
+
+    @override
+    def parse_response(self, response: requests.Response) -> Iterable[Any]:
+        paginator = self._paginator
+        page, is_probe = paginator.current_value, paginator.is_probe
+        is_sent_ahead = self.requests_session.is_sent_ahead(response)
+        records = paginator.read(response, is_sent_ahead=is_sent_ahead)
+        if paginator.is_adrift:
+            # The pages sent for ahead are from elsewhere in the listing.
+            self.look_ahead.end_listing(self.context)
+        elif paginator.is_first_pass and not is_probe:
+            self.look_ahead.page_read(self.context, page, response)
+        if records and page_of(response).mended:
+            self._warn_of_mended_text(response, records)
+        return records
+
+    def _warn_of_mended_text(self, response: requests.Response, new: list[Any]) -> None:
+        page, emitted = page_of(response), {id(record) for record in new}
+        for position in sorted(page.mended):
+            record = page.records[position]
+            if id(record) not in emitted:
+                continue
+            self.log(
+                "Record %s holds text that is not valid Unicode; U+FFFD stands where it was lost",
+                one_line(str(record.get("id")), 100) if isinstance(record, dict) else position,
+                level=logging.WARNING,
+            )
+
+    def _final_error(self, error: Exception) -> FatalAPIError:
+        message = self._explain(error)
+        if not isinstance(error, requests.exceptions.SSLError):
+            tries = self.backoff_max_tries()
+            message += f"; tried {tries} time{'s' if tries > 1 else ''}"
+        return UnreachableError(message) if is_unreachable(error) else UnavailableError(message)
+
+    def _explain(self, error: BaseException) -> str:
+        if isinstance(error, RetriableAPIError):
+            return str(error)
+        return self.line(describe_failure(error, self.url_base, self.timeout))

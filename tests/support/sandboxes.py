@@ -1,0 +1,34 @@
+"""The streams of the sandbox, and settings that reach it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tap_analytics.sandbox import Sandbox
+
+EXPERIENCE_STREAMS = ("launchpads", "flows", "banners", "checklists", "pins", "tags", "segments")
+CREATOR_STREAMS = (
+    "work_platforms",
+    "users",
+    "accounts",
+    "profiles",
+    "content_items",
+    "social_income_transactions",
+)
+STREAMS = EXPERIENCE_STREAMS + CREATOR_STREAMS
+
+
+def impatient(sandbox: Sandbox, **settings: object) -> dict[str, Any]:
+    """Settings that reach the sandbox and wait for nothing."""
+    return {**sandbox.settings, "backoff_factor": 0, **settings}
+
+
+def only(api: str, sandbox: Sandbox, **settings: object) -> dict[str, Any]:
+    """Settings for one of the APIs."""
+    names = {
+        "creator": ("client_id", "client_secret", "creator_api_url"),
+        "experience": ("username", "password", "account_id", "experience_api_url"),
+    }[api]
+    every = impatient(sandbox, **settings)
+    return {name: every[name] for name in (*names, "backoff_factor", *settings)}

@@ -1,0 +1,25 @@
+"""The messages are those of a reference, byte for byte but for times.
+
+See `golden.py` for what the reference holds and how to make it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from golden import run_all, summarize
+
+if TYPE_CHECKING:
+    from runs import RunTap
+
+REFERENCE = json.loads(Path(__file__).with_name("messages.json").read_text(encoding="utf-8"))
+
+
+def test_the_messages_are_those_of_the_reference(run_tap: RunTap) -> None:
+    names = set()
+    for name, run in run_all(run_tap):
+        assert summarize(run) == REFERENCE[name], name
+        names.add(name)
+    assert names == REFERENCE.keys()

@@ -1,0 +1,198 @@
+"""What is wrong with settings, in one line each."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_analytics.config.settings import SETTINGS
+from tap_analytics.config.validation import find_environment_errors, find_errors, find_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VALID = {
+    "username": "me",
+    "password": "a password",
+    "account_id": "12345",
+    "client_id": "a client",
+    "client_secret": "a secret",
+}
+
+
+def errors_of(settings: Mapping[str, Any]) -> list[str]:
+    config = {**VALID, **settings}
+    return find_errors({k: v for k, v in config.items() if v is not None}, deepcopy(SETTINGS))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"username": None, "password": None, "account_id": None},
+        {"client_id": "", "client_secret": ""},
+        {"start_date": "2024-05-01"},
+        {"start_date": "2024-05-01T10:00:00+02:00"},
+        {"page_size": 1},
+        {"page_size": 100},
+        {"lookback_window": 0, "max_retries": 0, "backoff_factor": 0, "request_timeout": 1},
+        {"account_id": "a-b_c~d.1"},
+        {"creator_api_url": "http://127.0.0.1:8000/base/"},
+    ],
+    ids=json.dumps,
+)
+def test_valid_settings_have_no_errors(settings: dict[str, Any]) -> None:
+    assert errors_of(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"password": None},
+            "`password` is missing: set `username`, `password` and `account_id`, or none of them",
+        ),
+        (
+            {"username": None, "password": ""},
+            (
+                "`username` and `password` are missing: "
+                "set `username`, `password` and `account_id`, or none of them"
+            ),
+        ),
+        (
+            {"client_secret": None},
+            "`client_secret` is missing: set `client_id` and `client_secret`, or none of them",
+        ),
+        (
+            {"start_date": "last week"},
+            "`start_date` is no date or timestamp such as 2026-01-31: 'last week'",
+        ),
+        ({"page_size": 0}, "`page_size`: 0 is less than the minimum of 1"),
+        ({"page_size": 101}, "`page_size`: 101 is greater than the maximum of 100"),
+        (
+            {"max_concurrent_requests": 0},
+            "`max_concurrent_requests`: 0 is less than the minimum of 1",
+        ),
+        (
+            {"max_concurrent_requests": 33},
+            "`max_concurrent_requests`: 33 is greater than the maximum of 32",
+        ),
+        ({"page_size": "many"}, "`page_size` must be of type integer"),
+        ({"lookback_window": -1}, "`lookback_window`: -1 is less than the minimum of 0"),
+        ({"max_retries": -1}, "`max_retries`: -1 is less than the minimum of 0"),
+        ({"backoff_factor": -1}, "`backoff_factor`: -1 is less than the minimum of 0"),
+        ({"request_timeout": 0}, "`request_timeout`: 0 is less than the minimum of 1"),
+        ({"content_by_account": "yes"}, "`content_by_account` must be of type boolean"),
+        ({"password": 1234567}, "`password` must be of type string"),
+        ({"account_id": "12/34"}, "`account_id` is not one segment of a URL path: '12/34'"),
+        ({"account_id": ".."}, "`account_id` is not one segment of a URL path: '..'"),
+        (
+            {"account_id": "{password}"},
+            "`account_id` is not one segment of a URL path: '{password}'",
+        ),
+        ({"creator_api_url": "api"}, "`creator_api_url` is no http or https URL: 'api'"),
+        (
+            {"experience_api_url": "ftp://api.example"},
+            "`experience_api_url` is no http or https URL: 'ftp://api.example'",
+        ),
+        (
+            {"creator_api_url": "https://api.example:port"},
+            (
+                "`creator_api_url` is no URL (Port could not be cast to integer value as 'port'): "
+                "'https://api.example:port'"
+            ),
+        ),
+        (
+            {"creator_api_url": "https://me:pw@api.example"},
+            "`creator_api_url` must not hold credentials, there are settings for them",
+        ),
+        (
+            {"creator_api_url": "https://api.example?v=2"},
+            "`creator_api_url` must end with the path: 'https://api.example?v=2'",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, str) else json.dumps(value),
+)
+def test_a_wrong_setting_has_one_line_that_says_what_is_wrong(
+    settings: dict[str, Any], line: str
+) -> None:
+    assert errors_of(settings) == [line]
+
+
+def test_each_wrong_setting_has_a_line_of_its_own() -> None:
+    wrong = {"client_secret": None, "start_date": "soon", "creator_api_url": "x"}
+    assert errors_of(wrong) == [
+        "`client_secret` is missing: set `client_id` and `client_secret`, or none of them",
+        "`creator_api_url` is no http or https URL: 'x'",
+        "`start_date` is no date or timestamp such as 2026-01-31: 'soon'",
+    ]
+
+
+@pytest.mark.parametrize("secret", ["password", "client_secret"])
+@pytest.mark.parametrize("value", [1234567, ["1234567"], {"1234567": 1}])
+def test_no_line_repeats_a_secret(secret: str, value: object) -> None:
+    (line,) = errors_of({secret: value})
+    assert line == f"`{secret}` must be of type string"
+
+
+def test_validation_fills_in_defaults() -> None:
+    config: dict[str, Any] = {}
+    find_errors(config, deepcopy(SETTINGS))
+    assert config["page_size"] == 10
+    assert config["content_by_account"] is False
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("PAGE_SIZE", "ten", "is not a whole number: 'ten'"),
+        ("PAGE_SIZE", "10", None),
+        ("CONTENT_BY_ACCOUNT", "maybe", "is not true or false: 'maybe'"),
+        ("CONTENT_BY_ACCOUNT", "True", None),
+        ("STREAM_MAPS", "{users}", "is not JSON: '{users}'"),
+        ("STREAM_MAPS", "{}", None),
+        ("USER_AGENT", "ten", None),
+    ],
+)
+def test_an_environment_variable_that_cannot_be_converted_has_a_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str | None
+) -> None:
+    schema = deepcopy(SETTINGS)
+    schema["properties"]["stream_maps"] = {"type": ["object", "null"]}
+    monkeypatch.setenv(f"TAP_{variable}", value)
+    expected = [f"The environment variable TAP_{variable} {problem}"] if problem else []
+    assert [*find_environment_errors("TAP_", schema)] == expected
+
+
+def warnings_of(settings: Mapping[str, Any]) -> list[str]:
+    config = {**VALID, **settings}
+    assert find_errors(config, deepcopy(SETTINGS)) == []
+    return [*find_warnings(config, SETTINGS)]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_warned_of"),
+    [
+        ("http://api.example", True),
+        ("http://192.0.2.7", True),
+        ("https://api.example", False),
+        ("http://localhost:8000", False),
+        ("http://127.0.0.2", False),
+        ("http://[::1]:80/", False),
+    ],
+)
+def test_a_url_without_encryption_is_warned_of_unless_it_is_this_machine(
+    url: str, *, is_warned_of: bool
+) -> None:
+    line = "`creator_api_url` is not https: credentials travel in the clear"
+    assert warnings_of({"creator_api_url": url}) == ([line] if is_warned_of else [])
+
+
+def test_a_setting_that_does_not_exist_is_warned_of_with_the_closest_name() -> None:
+    assert warnings_of({"pagesize": 5, "wibble": 1}) == [
+        "There is no setting `pagesize`, it is ignored; did you mean `page_size`?",
+        "There is no setting `wibble`, it is ignored",
+    ]
