@@ -260,10 +260,11 @@ def test_a_full_table_of_which_an_account_is_missing_is_not_activated(
 PEAK = """
 import resource, sys
 from tap_analytics.__main__ import main
+path = sys.argv.pop()
 try:
     main()
 finally:
-    with open(sys.argv.pop(), "w") as file:
+    with open(path, "w") as file:
         file.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 """
 

@@ -354,6 +354,42 @@ def test_a_page_that_is_retried_is_from_another_moment_than_those_sent_for_ahead
     assert set(run.ids("users")) >= set(keys) - {keys[50]}
 
 
+def test_pages_that_never_fit_together_are_an_error_and_not_asked_for_without_end(
+    api: ScriptedApi, run_tap: RunTap
+) -> None:
+    users(api, 15)
+
+    def script(call: Call) -> Answer | None:
+        if call.stream != "users" or call.offset == 0 or len(api.asked("users")) > 500:
+            return None
+        return Answer(body={"data": [api.row("users", f"ghost-{len(api.calls)}")]})
+
+    api.script = script
+    run = run_tap(api.creator())
+    assert len(api.asked("users")) < 500
+    assert run.status == 1
+    assert mentions(run.errors, "users")
+    assert_holds_all(api, set(CREATOR), run)
+
+
+def test_two_servers_of_which_one_has_older_rows_are_read_to_an_end(
+    api: ScriptedApi, run_tap: RunTap
+) -> None:
+    keys = users(api, 45)
+    fresh = [*api.rows["users"]]
+    behind = [row for row in fresh if row["id"] not in {keys[3], keys[20]}]
+
+    def script(call: Call) -> None:
+        if call.stream == "users":
+            api.rows["users"] = behind if len(api.asked("users")) % 2 else fresh
+
+    api.script = script
+    run = run_tap(api.creator(max_concurrent_requests=1))
+    assert len(api.asked("users")) < 500
+    assert run.status == 0, run.log
+    assert set(run.ids("users")) >= {row["id"] for row in behind}
+
+
 # A server that ignores `offset`
 
 

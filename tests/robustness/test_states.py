@@ -224,9 +224,8 @@ def test_the_bookmark_of_an_account_that_is_no_timestamp_is_refused_in_one_line(
 ) -> None:
     accounts = api.fill(3, contents=1)
     text = json.dumps(run_tap(api.creator()).state)
-    spoilt = re.sub(
-        rf'("{accounts[1]}": )("[^"]*"|[^,}}]*)', lambda m: m[1] + json.dumps(value), text
-    )
+    one = rf'("{accounts[1]}": )("[^"]*"|[^,}}]*)'
+    spoilt = re.sub(one, lambda found: found[1] + json.dumps(value), text, count=1)
     assert spoilt != text, "the state has no map of accounts to bookmarks"
     api.calls.clear()
     run = run_tap(api.creator(), state=json.loads(spoilt))

@@ -74,7 +74,11 @@ def without_times(run: Run) -> list[dict[str, Any]]:
     """Leave out of the messages what differs from one sync to the next, as to when it was."""
     messages = [message for message in run.messages if message["type"] != "STATE"]
     return [
-        {name: value for name, value in message.items() if name not in {"time_extracted", "version"}}
+        {
+            name: value
+            for name, value in message.items()
+            if name not in {"time_extracted", "version"}
+        }
         for message in [*messages, {"final": run.state}]
     ]
 
