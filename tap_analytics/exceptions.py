@@ -4,6 +4,7 @@
     ├── IncompleteSyncError             some streams or accounts could not be read
     ├── RuntimeError
     │   ├── OffsetIgnoredError          the server answers every offset alike
+    │   ├── UnsteadyListingError        the pages of a listing never fit together
     │   └── UnsafeRedirectError         a redirect leads to where credentials must not go
     ├── ValueError
     │   ├── NotJSONError                a body that is not JSON; asking again may help
@@ -46,6 +47,10 @@ class IncompleteSyncError(Exception):
 
 class OffsetIgnoredError(RuntimeError):
     """The server answers every offset alike, so further records can't be read."""
+
+
+class UnsteadyListingError(RuntimeError):
+    """The pages of a listing contradict each other, however often they are read."""
 
 
 class UnsafeRedirectError(RuntimeError):

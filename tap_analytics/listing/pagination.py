@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_analytics._compat import override
-from tap_analytics.exceptions import OffsetIgnoredError
+from tap_analytics.exceptions import OffsetIgnoredError, UnsteadyListingError
 from tap_analytics.listing.overlap import Overlap
 from tap_analytics.listing.pages import page_of
 from tap_analytics.listing.paginator import Paginator
@@ -23,6 +23,10 @@ MAX_LIMIT = 100
 
 MAX_REREADS = 5
 """How often the head of a listing is read again, until it stands still."""
+
+
+MAX_DRIFTS = 10
+"""How often in a row paging goes back without finding anything new, before that is an error."""
 
 
 class Slice(NamedTuple):
@@ -65,6 +69,7 @@ class LimitOffsetPaginator(Paginator):
         self._seen = SeenVersions(None if rereads else MEMORY)
         self._overlap = Overlap(self._seen)
         self._probe = OffsetProbe()
+        self._drifts = 0
         # Where to go on after the question whether the server ignores offsets.
         self._after_probe: Slice | None = None
 
@@ -85,6 +90,7 @@ class LimitOffsetPaginator(Paginator):
 
         Raises:
             OffsetIgnoredError: If the server ignores `offset` and may hold more records.
+            UnsteadyListingError: If pages never overlap.
         """
         records = page_of(response).records if response.ok else []
         versions = [version_of(record) for record in records]
@@ -105,6 +111,8 @@ class LimitOffsetPaginator(Paginator):
         offset, limit = self._page
         is_lone_overlap = self._overlap.is_due and len(records) == 1
         new = self._seen.add(records, versions)
+        if new:
+            self._drifts = 0
         is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
         following = Slice(
             offset + len(records) - self._overlap.end_page(records),
@@ -126,6 +134,13 @@ class LimitOffsetPaginator(Paginator):
         if is_sent_ahead:
             # The same page again, this time in its turn.
             return
+        self._drifts += 1
+        if self._drifts > MAX_DRIFTS:
+            message = (
+                f"the listing contradicts itself: offset {self._page.offset:,} holds none of the "
+                "records that other offsets hold, however often both are read"
+            )
+            raise UnsteadyListingError(message)
         offset = max(0, self._page.offset - MAX_LIMIT + 1)
         logger.info("The listing has shifted at offset %d: going back", self._page.offset)
         if not offset:

@@ -18,6 +18,7 @@ from tap_analytics.exceptions import (
     UnavailableError,
     UnreachableError,
     UnsafeRedirectError,
+    UnsteadyListingError,
 )
 from tap_analytics.http.retries import (
     RETRIED_ERRORS,
@@ -143,7 +144,7 @@ class ListingStream(ApiStream, ABC):
             yield from super().request_records(context)
         except (requests.RequestException, RetriableAPIError) as error:
             raise self._final_error(error) from error
-        except (OffsetIgnoredError, UnsafeRedirectError) as error:
+        except (OffsetIgnoredError, UnsafeRedirectError, UnsteadyListingError) as error:
             raise RejectedError(self.line(str(error))) from error
         finally:
             self.look_ahead.end_listing(context)

@@ -12,7 +12,7 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_analytics.exceptions import OffsetIgnoredError
+from tap_analytics.exceptions import OffsetIgnoredError, UnsteadyListingError
 from tap_analytics.listing.pagination import LimitOffsetPaginator, Slice
 from tap_analytics.listing.probe import FAR_OFFSET
 from tap_analytics.listing.paging import LimitOffset
@@ -187,6 +187,14 @@ def test_a_server_that_refuses_a_far_offset_honours_offsets() -> None:
         answer = server.answer(paginator.current_value)
         found += paginator.read(response([], 400) if paginator.is_probe else answer)
     assert {f"r{number}" for number in range(25)} <= set(ids(found))
+
+
+def test_a_server_whose_pages_never_fit_together_is_an_error() -> None:
+    rows = [row(number) for number in range(5)]
+    paginator = LimitOffsetPaginator(10)
+    with pytest.raises(UnsteadyListingError, match="contradicts itself: offset 4"):
+        while not paginator.finished:
+            paginator.read(response([] if paginator.current_value.offset else rows))
 
 
 # A listing that changes
