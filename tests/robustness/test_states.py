@@ -218,7 +218,7 @@ def test_what_is_no_state_is_refused_in_one_line(
     assert api.calls == []
 
 
-@pytest.mark.parametrize("value", ["page 7", 17.5, True, [], {}, "31.12.2024"])
+@pytest.mark.parametrize("value", ["page 7", True, [], {}, "31.12.2024"])
 def test_the_bookmark_of_an_account_that_is_no_timestamp_is_refused_in_one_line(
     api: ScriptedApi, run_tap: RunTap, value: object
 ) -> None:
