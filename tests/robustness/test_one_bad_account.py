@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -295,7 +296,7 @@ def test_memory_stays_flat_when_thousands_of_accounts_refuse(
                     *("--catalog", tmp_path / "catalog.json", tmp_path / "peak"),
                 ],
                 capture_output=True,
-                env={"TAP_ANALYTICS_LOGLEVEL": "ERROR"},
+                env={**os.environ, "TAP_ANALYTICS_LOGLEVEL": "ERROR"},
                 check=False,
                 cwd=tmp_path,
             )
