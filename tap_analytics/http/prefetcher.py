@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tap_analytics.http.hints import Hint
     from tap_analytics.http.queue import HintQueue, Prefetch
     from tap_analytics.http.traffic import Traffic
+    from tap_analytics.http.window import Ticket
 
 
 class Prefetcher:
@@ -79,7 +80,7 @@ class Prefetcher:
             self.wake()
 
     def take(self, url: str | None) -> Future[requests.Response] | None:
-        """Hand over the outcome of a request that is being made.
+        """Hand over the outcome of a request that is being made. The lock is held.
 
         Args:
             url: The URL of the request.
@@ -87,10 +88,7 @@ class Prefetcher:
         Returns:
             The outcome if the request has been sent ahead, even if no answer has come yet.
         """
-        with self._traffic.lock:
-            outcome = self._queue.take(url)
-            self.wake()
-            return outcome
+        return self._queue.take(url)
 
     def release(self) -> None:
         """Go on after a 401, as the reader has been given a success."""
@@ -125,10 +123,10 @@ class Prefetcher:
                 self.wake()
 
     def _work(self) -> None:
-        while prefetch := self._next():
-            self._fetch(prefetch)
+        while turn := self._next():
+            self._fetch(*turn)
 
-    def _next(self) -> Prefetch | None:
+    def _next(self) -> tuple[Ticket, Prefetch] | None:
         with self._traffic.lock:
             while self._is_open:
                 is_turn = not self._traffic.is_reader_waiting and not self._traffic.is_held
@@ -137,17 +135,18 @@ class Prefetcher:
                     delay = self._traffic.throttle.delay()
                 if delay == 0:
                     prefetch = self._queue.pop()
-                    self._traffic.throttle.sent()
+                    ticket = self._traffic.throttle.sent()
                     self.wake()
-                    return prefetch
+                    return ticket, prefetch
                 self._may_start.wait(delay)
             self._threads -= 1
             return None
 
-    def _fetch(self, prefetch: Prefetch) -> None:
+    def _fetch(self, ticket: Ticket, prefetch: Prefetch) -> None:
         hint = prefetch.hint
         try:
-            response = self._traffic.carry(hint.request, partial(self._exchange, hint.request))
+            send = partial(self._exchange, hint.request)
+            response = self._traffic.carry(ticket, hint.request, send)
             followers = list(hint.follow(response)) if hint.follow and response.ok else []
             with self._traffic.lock:
                 # Before the hand-over, as the reader may ask for one of them right after it.

@@ -11,31 +11,29 @@ from __future__ import annotations
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
-import requests
-
 from tap_analytics._compat import override
-from tap_analytics.exceptions import UnsafeRedirectError
+from tap_analytics.http.bound_session import BoundSession
 from tap_analytics.http.prefetcher import Prefetcher
 from tap_analytics.http.queue import HintQueue
-from tap_analytics.http.throttle import Throttle
+from tap_analytics.http.throttle import FIRST_PAUSE, Throttle
 from tap_analytics.http.traffic import RequestObserver, Traffic
 from tap_analytics.http.transport import TimedAdapter
-from tap_analytics.log.wording import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Hashable, Iterable
     from datetime import datetime
     from typing import Self
+
+    import requests
 
     from tap_analytics.http.hints import Hint
 
 __all__ = ["PrefetchingSession", "RequestObserver"]
 
 
-class PrefetchingSession(requests.Session):
+class PrefetchingSession(BoundSession):
     """The session of one API, shared by its streams.
 
     It acts upon hints within its context (`with session:`). Outside of it, it ignores them.
@@ -44,7 +42,7 @@ class PrefetchingSession(requests.Session):
         throttle: How fast requests may be sent, whether ahead of need or not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one by name
         self,
         url: str,
         *,
@@ -52,6 +50,7 @@ class PrefetchingSession(requests.Session):
         timeout: float,
         streams: int = 0,
         observer: RequestObserver | None = None,
+        first_pause: float = FIRST_PAUSE,
     ) -> None:
         """Create a session.
 
@@ -61,20 +60,19 @@ class PrefetchingSession(requests.Session):
             timeout: The time limit of a request, in seconds.
             streams: The number of streams that share the session.
             observer: Counts requests and answers.
+            first_pause: How long all requests wait, in seconds, when the API answers that there
+                are too many, and doesn't say how long. Each further time, it is twice as long.
         """
-        super().__init__()
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, TimedAdapter(max_concurrent))
-        # The search for proxies and certificates takes longer than many a request. For one host,
-        # the result is always the same.
-        self._environment = self.merge_environment_settings(url, {}, None, None, None)
-        self.throttle = Throttle(max_concurrent)
+        super().__init__(url, max_concurrent)
+        self.throttle = Throttle(max_concurrent, first_pause=first_pause)
         self._traffic = Traffic(self.throttle, observer)
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, TimedAdapter(max_concurrent, self._traffic.count))
         self._prefetcher = Prefetcher(
             # Memory holds two windows of responses, and the first page of each stream.
             HintQueue(2 * max_concurrent + streams),
             self._traffic,
-            partial(self._exchange, timeout=timeout),
+            partial(self.exchange, timeout=timeout),
             max_concurrent,
         )
         # What the reader has been given decides, not what has come: the order in which responses
@@ -92,16 +90,6 @@ class PrefetchingSession(requests.Session):
     def first_answer_at(self) -> datetime | None:
         """When the first answer was made: by its `Date`, or our clock if that is earlier."""
         return self._traffic.first_answer_at
-
-    @property
-    def proxy_secrets(self) -> Iterator[str]:
-        """The credentials in the URLs of proxies, as they are written and as they are sent."""
-        for url in self._environment["proxies"].values():
-            # What is not a URL counts, too: an error message would show it.
-            login = url.rpartition("@")[0].split("://", 1)[-1]
-            for part in (login, login.partition(":")[2]):
-                yield part
-                yield unquote(part)
 
     # Hints
 
@@ -121,12 +109,13 @@ class PrefetchingSession(requests.Session):
         """Announce requests that will probably be made.
 
         Args:
-            hints: Requests, in any order. Known ones are passed over. All are ignored where the
+            hints: Requests, in any order. Known ones are passed over, and those to which the
                 server answers faster than a thread could hand over the response.
         """
-        if self.throttle.is_noticeable and not self.is_unauthorized:
+        if not self.is_unauthorized:
             # Making hints takes time, for which the lock is not held.
-            self._prefetcher.add(list(hints))
+            is_noticeable_at = self.throttle.is_noticeable_at
+            self._prefetcher.add([each for each in hints if is_noticeable_at(each.request.url)])
 
     def forget(self, group: Hashable) -> None:
         """Drop the hints of a group, as what they belong to has been read.
@@ -141,9 +130,6 @@ class PrefetchingSession(requests.Session):
 
         Args:
             response: A response of this session.
-
-        Returns:
-            True if its request was sent before it was asked for.
         """
         return response in self._sent_ahead
 
@@ -169,15 +155,10 @@ class PrefetchingSession(requests.Session):
             return super().send(request, **kwargs)
         if self._unauthorized is not None:
             return self._unauthorized
-        ahead = self._prefetcher.take(request.url)
-        if ahead:
-            response = ahead.result()
-            self._sent_ahead.add(response)
-        else:
-            response = self._send_now(request, **kwargs)
+        response = self._receive(request, **kwargs)
         if response.status_code == HTTPStatus.UNAUTHORIZED and self._has_succeeded:
             # A gateway may have lost the credentials on the way.
-            response = self._send_now(request, **kwargs)
+            response = self._receive(request, **kwargs)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             self._unauthorized = response
             self._prefetcher.close()
@@ -186,38 +167,20 @@ class PrefetchingSession(requests.Session):
             self._prefetcher.release()
         return response
 
-    def _send_now(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    def _receive(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         with self._traffic.lock:
-            self._traffic.wait_for_turn()
+            # No hint may come between a look for the response and the wait for a turn.
+            ahead = self._prefetcher.take(request.url)
+            if ahead is None:
+                ticket = self._traffic.wait_for_turn()
             self._prefetcher.wake()
+        if ahead is not None:
+            response = ahead.result()
+            self._sent_ahead.add(response)
+            return response
+        send = partial(self.exchange, request, **kwargs)
         try:
-            return self._traffic.carry(request, partial(self._exchange, request, **kwargs))
+            return self._traffic.carry(ticket, request, send)
         finally:
             with self._traffic.lock:
                 self._prefetcher.wake()
-
-    def _exchange(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        return super().send(request, **{**self._environment, **kwargs})
-
-    @override
-    def rebuild_auth(
-        self, prepared_request: requests.PreparedRequest, response: requests.Response
-    ) -> None:
-        """Follow a redirect with credentials, or not at all.
-
-        Args:
-            prepared_request: The request that the redirect leads to.
-            response: The redirect.
-
-        Raises:
-            UnsafeRedirectError: The redirect leads to another host, or from https to http. An
-                answer from there would only say that credentials are missing.
-        """
-        asked, offered = str(response.request.url), str(prepared_request.url)
-        if self.should_strip_auth(asked, offered):  # type: ignore[no-untyped-call] # in the stubs
-            origins = [f"{url.scheme}://{url.netloc}" for url in map(urlsplit, (asked, offered))]
-            message = (
-                f"{origins[0]} redirects to {one_line(origins[1], 200)}, where credentials are not "
-                "sent; if it has moved there for good, change the URL in the settings"
-            )
-            raise UnsafeRedirectError(message)

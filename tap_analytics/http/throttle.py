@@ -1,4 +1,4 @@
-"""How many requests at a time, and how far apart: what a server shows that it likes."""
+"""How fast requests to an API may be sent: what it says, and what it shows."""
 
 from __future__ import annotations
 
@@ -7,116 +7,141 @@ from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from tap_analytics.http.retries import MAX_RETRY_AFTER, retry_after
+import requests
+
+from tap_analytics.http.pause import Pause
+from tap_analytics.http.quota import Quota
+from tap_analytics.http.retries import (
+    MAX_RETRY_AFTER,
+    RETRIED_ERRORS,
+    RETRIED_STATUSES,
+    retry_after,
+)
+from tap_analytics.http.round_trips import RoundTrips
+from tap_analytics.http.window import Ticket, Window
 
 if TYPE_CHECKING:
-    import requests
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
 THROTTLED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""What a server answers that is asked for too much."""
-
-CALM = 100
-"""How many answers after a refusal make the next one a first one again."""
-
-LONGEST_GAP = 5.0
-"""The largest distance between requests, in seconds."""
-
-RECOVERY = 0.95
-"""By how much each answer shortens the distance between requests that a refusal has put there."""
-
-SHORTEST_GAP = 0.001
-"""The distance, in seconds, from which on none is kept."""
+"""Statuses that say that there are too many requests."""
 
 NOTICEABLE = 0.002
-"""The time to an answer, in seconds, from which on it is worth sending requests ahead: handing a
+"""The time to an answer, in seconds, from which on a request is worth sending ahead. To hand over a
 response from thread to thread takes about half a millisecond of the interpreter's time."""
+
+FIRST_PAUSE = 1.0
+"""The first pause, in seconds, after a throttled request that doesn't say how long to wait."""
 
 
 class Throttle:
-    """The pace of requests to one API. Not safe for threads: its user holds a lock.
+    """How fast requests to one API may be sent. Not safe for threads: its user holds a lock."""
 
-    A window limits the requests in flight: it starts at 1, doubles with each page that is
-    answered, up to a limit, and halves with each refusal. A `Retry-After` holds back all requests
-    until then. If the server soon refuses again, requests keep the distance at which it has
-    answered in between; each answer shortens it a little, to find out whether that still holds.
-
-    Attributes:
-        window: How many requests may be in flight.
-    """
-
-    def __init__(self, limit: int) -> None:
+    def __init__(
+        self,
+        limit: int,
+        *,
+        first_pause: float = FIRST_PAUSE,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         """Start slowly.
 
         Args:
-            limit: The largest window.
+            limit: The most requests in flight.
+            first_pause: The first pause, in seconds, if the API doesn't say how long to wait.
+            clock: Tells the time, in seconds.
         """
-        self.window = 1
-        self._limit = limit
+        self._clock = clock
+        self._window = Window(limit)
+        self._pause = Pause(first_pause)
+        self._quota = Quota()
+        self._round_trips = RoundTrips()
         self._in_flight = 0
-        self._next_at = 0.0
-        self._gap = 0.0
-        self._since: float | None = None
-        self._round_trip: float | None = None
-        self._answered = 0
+        self._last_sent = -1
+
+    @property
+    def window(self) -> int:
+        """The most requests in flight."""
+        return self._window.size
 
     @property
     def is_noticeable(self) -> bool:
-        """Whether answers take long enough for requests to be sent ahead, as far as is known."""
-        return self._round_trip is None or self._round_trip >= NOTICEABLE
+        """True if some answers take long enough for requests to be sent ahead, or none is known."""
+        return self._round_trips.longest >= NOTICEABLE
+
+    def is_noticeable_at(self, url: str | None) -> bool:
+        """Return whether it is worth sending a request ahead.
+
+        Args:
+            url: The URL of the request.
+
+        Returns:
+            True if answers from there take long enough, or none has come.
+        """
+        return self._round_trips.at(url) >= NOTICEABLE
 
     def delay(self) -> float | None:
-        """Tell when the next request may be sent.
+        """Return when the next request may be sent.
 
         Returns:
             Seconds from now, or None if one has to come back first.
         """
-        if self._in_flight >= self.window:
+        now = self._clock()
+        # After a pause, one request finds out whether it is over.
+        window = self._window.size if self._pause.is_over else 1
+        quota = self._quota.left(now)
+        if self._in_flight >= min(window, max(quota, 1)):
             return None
-        return max(0.0, self._next_at - monotonic())
+        reset = self._quota.resets_at if quota < 1 else 0.0
+        return max(0.0, self._pause.ends_at() - now, reset - now)
 
-    def sent(self) -> None:
-        """Take note that a request is being sent."""
+    def sent(self) -> Ticket:
+        """Take note that a request is being sent.
+
+        Returns:
+            What `came_back` asks for.
+        """
         self._in_flight += 1
-        if self._gap:
-            self._next_at = monotonic() + self._gap
+        self._last_sent += 1
+        self._pause.sent(self._clock())
+        return Ticket(self._last_sent, self._in_flight)
 
-    def came_back(self, outcome: requests.Response | BaseException) -> None:
+    def came_back(self, ticket: Ticket, outcome: requests.Response | BaseException) -> None:
         """Take note of what has become of a request.
 
         Args:
+            ticket: What `sent` has returned.
             outcome: The response, or why there is none.
         """
         self._in_flight -= 1
-        if isinstance(outcome, BaseException):
+        if isinstance(outcome, requests.Response):
+            self._quota.read(outcome, self._clock())
+            if outcome.ok:
+                self._window.grow(ticket)
+                if self._pause.answered(ticket.number, self._clock()):
+                    self._window.forgive()
+                self._round_trips.add(outcome)
+                return
+            if outcome.status_code in THROTTLED:
+                self._hold_back(ticket, retry_after(outcome))
+            if outcome.status_code not in RETRIED_STATUSES:
+                return
+        elif not isinstance(outcome, RETRIED_ERRORS):
             return
-        if outcome.status_code in THROTTLED:
-            self._slow_down(retry_after(outcome))
-        elif outcome.ok:
-            self._speed_up()
-            # The shortest of late: others may have waited for the interpreter, not the server.
-            self._round_trip = min(
-                outcome.elapsed.total_seconds(), 1.1 * (self._round_trip or float("inf"))
-            )
+        self._window.shrink(ticket, self._in_flight, self._last_sent)
 
-    def _speed_up(self) -> None:
-        self.window = min(2 * self.window, self._limit)
-        self._answered += 1
-        self._gap = self._gap * RECOVERY if self._gap > SHORTEST_GAP else 0.0
-
-    def _slow_down(self, pause: float) -> None:
-        self.window = max(1, self.window // 2)
-        now = monotonic()
-        # Whoever asks for the page will be told that this is too long.
-        if not 0 < pause <= MAX_RETRY_AFTER:
+    def _hold_back(self, ticket: Ticket, asked: float) -> None:
+        # Whoever asks for the page is told if this is too long.
+        if asked > MAX_RETRY_AFTER:
             return
-        # Requests that were in flight with the one that was refused first are refused with it.
-        if self._since is None or now >= self._since:
-            logger.warning("The API refuses more requests; all to it wait for %g s", pause)
-            if self._since is not None and 0 < self._answered < CALM:
-                period = now - self._since + pause
-                self._gap = min(period / self._answered, pause, LONGEST_GAP)
-        self._next_at = max(self._next_at, now + pause)
-        self._since = self._next_at
-        self._answered = 0
+        pause = self._pause.throttled(
+            ticket.number,
+            self._clock(),
+            asked=asked,
+            in_flight=self._in_flight,
+            last_sent=self._last_sent,
+        )
+        if pause:
+            logger.warning("The API answers that there are too many requests; all wait %g s", pause)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_analytics.http.throttle import Throttle
+    from tap_analytics.http.window import Ticket
 
 
 class RequestObserver(Protocol):
@@ -62,23 +63,31 @@ class Traffic:
         self._has_changed = threading.Condition(self.lock)
         self._observer = observer
 
-    def wait_for_turn(self) -> None:
-        """Wait until the reader may send a request, and count it. The lock is held."""
+    def wait_for_turn(self) -> Ticket:
+        """Wait until the reader may send a request, and count it. The lock is held.
+
+        Returns:
+            What the throttle notes of the request.
+        """
         self.is_reader_waiting = True
         try:
             while (delay := self.throttle.delay()) != 0:
                 self._has_changed.wait(delay)
         finally:
             self.is_reader_waiting = False
-        self.throttle.sent()
+        return self.throttle.sent()
 
     def carry(
-        self, request: requests.PreparedRequest, send: Callable[[], requests.Response]
+        self,
+        ticket: Ticket,
+        request: requests.PreparedRequest,
+        send: Callable[[], requests.Response],
     ) -> requests.Response:
         """Send a request whose turn has come. The lock is not held.
 
         Args:
-            request: The request, which the throttle has counted.
+            ticket: What the throttle has noted of the request.
+            request: The request.
             send: Sends it.
 
         Returns:
@@ -88,31 +97,42 @@ class Traffic:
             BaseException: Whatever `send` raises.
         """
         outcome: requests.Response | BaseException
-        url = (request.url or "").partition("?")[0]
         try:
-            if self._observer:
-                with self.lock:
-                    self._observer.request_sent(url)
+            self.count(request)
             outcome = send()
         except BaseException as error:  # noqa: BLE001 - raised below
             outcome = error
         with self.lock:
-            self.throttle.came_back(outcome)
+            self.throttle.came_back(ticket, outcome)
             self._has_changed.notify()
             # The error that says that there are too many redirects holds the last one.
             response = getattr(outcome, "response", outcome)
             if isinstance(response, requests.Response):
-                self._receive(url, response)
+                self._receive(request, response)
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
-    def _receive(self, url: str, response: requests.Response) -> None:
+    def count(self, request: requests.PreparedRequest) -> None:
+        """Tell the observer of a request. The lock is not held.
+
+        Args:
+            request: The request that is being sent.
+        """
+        if self._observer:
+            with self.lock:
+                self._observer.request_sent(_without_query(request))
+
+    def _receive(self, request: requests.PreparedRequest, response: requests.Response) -> None:
         if self.first_answer_at is None:
             self.first_answer_at = answered_at([*response.history, response][0])
         self.is_held = self.is_held or response.status_code == HTTPStatus.UNAUTHORIZED
         if self._observer:
-            self._observer.answer_received(url, response)
+            self._observer.answer_received(_without_query(request), response)
+
+
+def _without_query(request: requests.PreparedRequest) -> str:
+    return (request.url or "").partition("?")[0]
 
 
 def answered_at(response: requests.Response) -> datetime:

@@ -17,6 +17,7 @@ from tap_analytics._compat import override
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from _typeshed import WriteableBuffer
     from urllib3.connection import HTTPConnection as _AnyConnection
@@ -33,13 +34,17 @@ class TimedAdapter(HTTPAdapter):
     server that sends a byte now and then keeps a client for ever.
     """
 
-    def __init__(self, connections: int) -> None:
+    def __init__(
+        self, connections: int, on_resend: Callable[[requests.PreparedRequest], None] | None = None
+    ) -> None:
         """Create an adapter.
 
         Args:
             connections: The number of connections to a host that are kept open.
+            on_resend: Called before a request is sent again.
         """
         super().__init__(pool_maxsize=connections)
+        self._on_resend = on_resend
         self._connections = connections
         self._pools: dict[str, Any] = {}
 
@@ -67,6 +72,8 @@ class TimedAdapter(HTTPAdapter):
         for _ in range(self._connections):
             with suppress(_ClosedConnectionError):
                 return super().send(request, *args, **kwargs)
+            if self._on_resend:
+                self._on_resend(request)
         try:
             return super().send(request, *args, **kwargs)
         except _ClosedConnectionError as error:

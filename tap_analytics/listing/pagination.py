@@ -47,13 +47,11 @@ class LimitOffsetPaginator(Paginator):
     known record means that records before it were deleted: paging goes back until pages overlap.
 
     The listing ends on an empty page and on nothing else. A short page proves nothing: servers hide
-    records after the limit was applied, and cap the limit without saying so. After a short page,
-    and instead of an empty one, the largest limit is asked for, so that many hidden records in a
-    row don't end a listing.
+    records after the limit was applied, and cap the limit without saying so. After a short page
+    the largest limit is asked for, so that many hidden records in a row don't end a listing.
 
-    The accounts are listed by `updated_at`, latest first: one that changes meanwhile jumps to the
-    front and is never met. With `rereads` the head of the listing is read again, down to a page
-    that had been seen before, until that is the first page.
+    An account that changes meanwhile jumps to the front and would never be met. With `rereads` the
+    head of the listing is read again, down to a page of known records, until it is the first page.
     """
 
     def __init__(self, limit: int, *, rereads: bool = False) -> None:

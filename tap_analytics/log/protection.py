@@ -90,13 +90,20 @@ def _safe_copy(error: BaseException) -> BaseException:
     for original in found:
         if id(original) not in copies:
             copies[id(original)] = _copy_of_one(original)
-            found += filter(None, (original.__cause__, original.__context__))
+            found += filter(None, [_origin(original)])
     for original in found:
-        copy = copies[id(original)]
-        copy.__cause__ = copies.get(id(original.__cause__))
-        copy.__context__ = copies.get(id(original.__context__))
-        copy.__suppress_context__ = original.__suppress_context__
+        copy, origin = copies[id(original)], copies.get(id(_origin(original)))
+        if original.__suppress_context__:
+            copy.__cause__ = origin
+        else:
+            copy.__context__ = origin
     return copies[id(error)]
+
+
+def _origin(error: BaseException) -> BaseException | None:
+    # Some formatters show a context that is suppressed. It may hold a text that Python has cut in
+    # the middle of a secret, as `int` does.
+    return error.__cause__ if error.__suppress_context__ else error.__context__
 
 
 def _copy_of_one(error: BaseException) -> BaseException:
@@ -116,7 +123,7 @@ def _safe_value(value: object) -> object:
 
 def _has_secret(value: object) -> bool:
     # Formatters show an object as either.
-    texts = (_text(value), _text(value, repr))
+    texts = {_text(value), _text(value, repr)}
     return any(redact(text) != text for text in texts)
 
 

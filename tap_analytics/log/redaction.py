@@ -22,7 +22,6 @@ _UNQUOTED_IN_REDIRECTS = "!#$%&'()*+,/:;=?@[]~"
 CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 """Characters that may start a new line in a log or change what a terminal shows (for `re`)."""
 
-_CONTROL = re.compile(f"[{CONTROL_CHARACTERS}]")
 _CONTROL_RUN = re.compile(f"[{CONTROL_CHARACTERS}]+")
 _LOWER_CASE = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -80,8 +79,8 @@ def redact(text: str) -> str:
 
 
 def _comparable(text: str) -> str:
-    """Return the text without what differs between spellings: case, backslashes, control codes."""
-    return _CONTROL.sub(" ", text.replace("\\", "")).translate(_LOWER_CASE)
+    """Return the text without what differs between spellings: case and backslashes."""
+    return text.replace("\\", "").translate(_LOWER_CASE)
 
 
 def _encodings(secret: str) -> Iterator[str]:

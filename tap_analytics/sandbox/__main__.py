@@ -27,19 +27,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: What follows the program's name; by default that of this process.
+        arguments: The arguments after the program's name. The default is those of this process.
 
     Returns:
         The exit code.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # What follows is the command's, whatever argparse would make of it.
+    # argparse would take options from the command's own arguments.
     end = given.index("--") if "--" in given else len(given)
     parser = _make_parser()
     options = parser.parse_args(given[:end])
     command = given[end + 1 :]
     if command and options.action != "run":
         parser.error(f"{options.action} takes no COMMAND")
+    if options.action != "demo" and options.churn and not options.live:
+        parser.error("--churn needs --live")
     match options.action:
         case "run":
             if not command:
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "serve":
             return _serve(_make_sandbox(options))
         case _:
-            # Only this one needs more than the standard library.
+            # Only the demo needs more than the standard library.
             from tap_analytics.sandbox.demo import demo  # noqa: PLC0415
 
             try:
@@ -61,14 +63,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tap-analytics-sandbox", description="A local stand-in for both analytics APIs."
     )
-    service = argparse.ArgumentParser(add_help=False)
-    add = service.add_argument
-    add("--rows", type=_number(0), default=25, metavar="N", help="records per resource [25]")
-    add("--latency", type=_number(0), default=0, metavar="MS", help="milliseconds per answer [0]")
-    add("--rate-limit", type=_number(1), metavar="N", help="requests a second per API [no limit]")
-    add("--fail-rate", type=_share, default=0.0, metavar="SHARE", help="0 to 1 that fail [0]")
-    add("--live", action="store_true", help="answer as the live services where the seeds differ")
-    add("--day", type=_number(0), default=0, metavar="N", help="days that have passed [0]")
+    service = _make_service_parser()
     actions = parser.add_subparsers(dest="action", required=True)
     run = actions.add_parser(
         "run",
@@ -91,6 +86,25 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for the results [tap-analytics-demo]",
     )
+    return parser
+
+
+def _make_service_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    add = parser.add_argument
+    add("--rows", type=_number(0), default=25, metavar="N", help="records per resource [25]")
+    add("--latency", type=_number(0), default=0, metavar="MS", help="milliseconds per answer [0]")
+    add("--rate-limit", type=_number(1), metavar="N", help="requests a second per API [no limit]")
+    add("--fail-rate", type=_share, default=0.0, metavar="SHARE", help="0 to 1 that fail [0]")
+    add("--live", action="store_true", help="answer as the live services where the seeds differ")
+    add(
+        "--churn",
+        type=_share,
+        default=0.0,
+        metavar="RATE",
+        help="share of requests, 0 to 1, before which accounts or content change; needs --live [0]",
+    )
+    add("--day", type=_number(0), default=0, metavar="N", help="days that have passed [0]")
     return parser
 
 
@@ -124,6 +138,7 @@ def _make_sandbox(options: argparse.Namespace) -> Sandbox:
         rate_limit=options.rate_limit,
         fail_rate=options.fail_rate,
         live=options.live,
+        churn=options.churn,
         day=options.day,
         port=options.port,
     )
@@ -135,7 +150,7 @@ def _run(sandbox: Sandbox, command: list[str]) -> int:
     def forward(number: int, _: FrameType | None) -> None:
         if child is None:
             sys.exit(128 + number)
-        # Ctrl-C in a terminal has reached the command already; twice would cut its farewell short.
+        # Ctrl-C in a terminal reaches the command too. A second signal would cut its end short.
         if number != signal.SIGINT or not os.isatty(0):
             child.send_signal(number)
 
@@ -143,7 +158,7 @@ def _run(sandbox: Sandbox, command: list[str]) -> int:
         signal.signal(number, forward)
     with sandbox:
         try:
-            child = subprocess.Popen(  # noqa: S603 - to run it is what we were asked to do
+            child = subprocess.Popen(  # noqa: S603 - the user's own command
                 command, env=os.environ | sandbox.environment
             )
         except FileNotFoundError:

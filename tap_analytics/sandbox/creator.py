@@ -1,4 +1,4 @@
-"""The creator API's records, before anything is odd about them."""
+"""The creator API's records, still without oddities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tap_analytics.sandbox.accounts import (
     refs,
     user_name,
 )
-from tap_analytics.sandbox.rows import make_id
+from tap_analytics.sandbox.rows import make_id, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,7 @@ _COUNTS = (
 
 
 def _stamp(row: Row, moment: datetime) -> str:
-    exact = moment if row.index % 4 else moment.replace(microsecond=0)
-    return exact.replace(tzinfo=None).isoformat()
+    return stamp(moment if row.index % 4 else moment.replace(microsecond=0))
 
 
 def _life(row: Row) -> Record:
@@ -147,23 +146,26 @@ def _profile(row: Row) -> Record:
     }
 
 
+def _engagement(row: Row) -> Record:
+    views = row.random.randrange(300_000)
+    return {
+        **{name: views // (3 * n + 1) + row.revision for n, name in enumerate(_COUNTS)},
+        # Some platforms send fractions where others count.
+        "share_count": views / 16 if row.index % 6 == 0 else views // 16,
+        "watch_time_in_hours": views / 32,
+        "additional_info": {"replay_count": views // 9, "avg_watch_time_in_sec": 11.25},
+    }
+
+
 def _content_item(row: Row) -> Record:
     account = account_of(row)
     topic = row.random.choice(_TOPICS)
     tag = topic.lower().replace(" ", "")
     files = f"https://cdn.example.com/content/{row.id}"
-    views = row.random.randrange(300_000)
-    counts = {name: views // (3 * n + 1) + row.revision for n, name in enumerate(_COUNTS)}
     return {
         "id": row.id,
         **refs(row, account),
-        "engagement": {
-            **counts,
-            # Some platforms send fractions where others count.
-            "share_count": views / 16 if row.index % 6 == 0 else views // 16,
-            "watch_time_in_hours": views / 32,
-            "additional_info": {"replay_count": views // 9, "avg_watch_time_in_sec": 11.25},
-        },
+        "engagement": _engagement(row),
         "external_id": make_id("external contents", row.index)[:11],
         "title": f"{topic} {row.random.choice(_ANGLES)}",
         "format": ("VIDEO", "IMAGE", "TEXT")[row.index % 3],

@@ -1,8 +1,8 @@
-"""What the sandbox serves: made up, but always the same.
+"""The records that the sandbox serves: made up, but always the same.
 
-A record depends on nothing but its resource, its index and the day, so two processes serve the
-same bytes. The data has what real data has: fields left out, nulls, several ways to write a
-timestamp, half an emoji, numbers that a double can't hold.
+A record depends only on its resource, its index and the day. So two processes serve the same
+bytes. The records have what real data has: fields that are missing or null, several ways to write
+a timestamp, half an emoji, numbers that a double can't hold.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BUILDERS = experience.BUILDERS | creator.BUILDERS
 DAY_ZERO = datetime(2026, 1, 5, tzinfo=UTC)
 """No record of day 0 has changed after this day; day n is the nth day after it."""
 
-# The odd ones keep what listings are filtered by, and what shows that a record has changed.
+# No record lacks these: listings are filtered by them, or they show that a record has changed.
 _ALWAYS = frozenset(
     {"account", "amount", "engagement", "id", "name", "reputation", "status"}
     | {"transaction_at", "updated_at"}
@@ -33,13 +33,13 @@ def records(resource: str, rows: int, day: int = 0) -> list[Record]:
     Args:
         resource: A key of `BUILDERS`, which is named after its stream.
         rows: How many records there are on day 0.
-        day: How many days later it is. On each day one record in ten, and at least one, has
-            changed, and some, at least one, have been added at the end.
+        day: How many days later it is. Each day one record in ten changes, at least one. Each day
+            some records are added at the end, at least one.
 
     Returns:
-        New records, safe to change.
+        New records. The caller may change them.
     """
-    counts = [rows + max(1, rows // 40) * n for n in range(day + 1)]
+    counts = [count(rows, n) for n in range(day + 1)]
     days = [0] * rows + [n for n in range(1, day + 1) for _ in range(counts[n] - counts[n - 1])]
     return [
         _record(resource, index, max(rows, 1), born, _days_of_change(index, born, counts))
@@ -47,8 +47,32 @@ def records(resource: str, rows: int, day: int = 0) -> list[Record]:
     ]
 
 
+def count(rows: int, day: int) -> int:
+    """Return how many records a resource has on a day.
+
+    Args:
+        rows: How many it has on day 0.
+        day: How many days later it is.
+
+    Returns:
+        The number of records.
+    """
+    return rows + max(1, rows // 40) * day
+
+
+def make_record(row: Row) -> Record:
+    """Return the record of a row, with the oddities of its turn.
+
+    Args:
+        row: What the record is made from.
+
+    Returns:
+        A new record. The caller may change it.
+    """
+    return _make_odd(row, _leave_out(row, BUILDERS[row.resource](row)))
+
+
 def _days_of_change(index: int, born: int, counts: list[int]) -> list[int]:
-    """List the days after its first on which it is the record's turn to change."""
     return [
         n for n in range(born + 1, len(counts)) if (index + n) % min(10, max(counts[n - 1], 1)) == 0
     ]
@@ -64,12 +88,11 @@ def _record(resource: str, index: int, rows: int, born: int, changes: list[int])
         updated = created + timedelta(days=random.randrange(30))
     if changes:
         updated = DAY_ZERO + timedelta(days=changes[-1]) + clock
-    row = Row(resource, index, rows, len(changes), created, updated, random)
-    return _make_odd(row, _leave_out(row, BUILDERS[resource](row)))
+    return make_record(Row(resource, index, rows, len(changes), created, updated, random))
 
 
 def _leave_out(row: Row, record: Record) -> Record:
-    """Take a third of its fields from a record, if it is its turn, or their values."""
+    # One record in ten lacks a third of its fields, and in another one they are null.
     optional = [field for field in record if field not in _ALWAYS][row.index // 10 % 3 :: 3]
     match row.index % 10:
         case 7:
@@ -81,7 +104,6 @@ def _leave_out(row: Row, record: Record) -> Record:
 
 
 def _make_odd(row: Row, record: Record) -> Record:
-    """Put something in a record, if it is its turn, that is seen in such data."""
     text = next((field for field in ("title", "name", "full_name") if field in record), None)
     match row.index % 20:
         case 2 if "amount" in record:

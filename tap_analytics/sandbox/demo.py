@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a demonstration prints
-"""A pipeline to look at: sandbox, tap, target-duckdb, and what has come of it."""
+"""A whole pipeline to try: sandbox, tap, target-duckdb, and a table of what was loaded."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 _ROWS = 200
 _LOG_LINES_SHOWN = 15
-# Not `analytics`: DuckDB can't tell a schema from a database (the file) of the same name.
+# Not `analytics`: in DuckDB a schema can't have the name of the database, which is the file's.
 _SCHEMA = "raw"
-# DuckDB takes the first row of a CSV file for its header if a timestamp in it has a zone
-# (duckdb/duckdb#21653), and target-duckdb 0.8 loads such files: of each load the first record would
-# be lost. Where the first column is empty there is no header; columns are sorted by name.
+# target-duckdb 0.8 loads CSV files without a header. DuckDB takes the first row for a header if a
+# timestamp in it has a zone (duckdb/duckdb#21653), and so would lose the first record of each load.
+# It does not if the first column is empty. Columns are sorted by name, so `_` comes first.
 _EMPTY_FIRST_COLUMN = {"*": {"_": "None"}}
 
 
 def demo(folder: Path) -> int:
-    """Extract everything into a DuckDB file and show what has been loaded.
+    """Extract everything into a DuckDB file, and show what was loaded.
 
-    Each run is a day later than the last, so from the second on it shows an incremental sync.
+    Each run is a day later than the last one. So the second run shows an incremental sync.
 
     Args:
-        folder: Where the database, the state and the log are kept between runs.
+        folder: The folder for the database, the state and the log, kept between runs.
 
     Returns:
         The exit code.
@@ -60,11 +60,7 @@ def demo(folder: Path) -> int:
         )
         served = {stream: len(sandbox.data[stream]) for stream in extracted}
     if state is None:
-        log = folder / "demo.log"
-        lines = log.read_text(errors="replace").splitlines()
-        print(*lines[-_LOG_LINES_SHOWN:], sep="\n", file=sys.stderr)
-        print(f"\nThe sync has failed; all of its log is in {log}", file=sys.stderr)
-        return 1
+        return _show_log(folder / "demo.log")
     loaded = _count_rows(database, extracted)
     _show(served, extracted, loaded, state)
     if loaded != served:
@@ -76,7 +72,7 @@ def demo(folder: Path) -> int:
 
 
 class _Progress:
-    """What one run leaves for the next: the state, and what day it was."""
+    """The files that one run leaves for the next: the state and the day."""
 
     def __init__(self, folder: Path) -> None:
         self._state = folder / "state.json"
@@ -90,6 +86,13 @@ class _Progress:
         self._day.write_text(f"{self.day}\n")
 
 
+def _show_log(log: Path) -> int:
+    lines = log.read_text(errors="replace").splitlines()
+    print(*lines[-_LOG_LINES_SHOWN:], sep="\n", file=sys.stderr)
+    print(f"\nThe sync has failed; all of its log is in {log}", file=sys.stderr)
+    return 1
+
+
 def _find_program(name: str) -> str | None:
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
     return beside or shutil.which(name)
@@ -98,18 +101,14 @@ def _find_program(name: str) -> str | None:
 def _pipe(
     tap: list[str], target: list[str], folder: Path, env: dict[str, str]
 ) -> tuple[dict[str, int], str | None]:
-    """Run tap into target.
-
-    Returns:
-        How many records of each stream went through, and the last state that the target has
-        confirmed, or `None` if either failed.
-    """
+    # Returns how many records of each stream went through, and the last state that the target has
+    # confirmed. The state is `None` if one of the two failed.
     extracted: dict[str, int] = {}
     with ExitStack() as stack:
         log = stack.enter_context((folder / "demo.log").open("wb"))
         states = stack.enter_context(tempfile.TemporaryFile())
         source = stack.enter_context(
-            subprocess.Popen(  # noqa: S603 - found by us
+            subprocess.Popen(  # noqa: S603 - a program of this environment
                 tap, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=log
             )
         )
@@ -127,7 +126,7 @@ def _pipe(
                 elif message["type"] == "RECORD":
                     extracted[message["stream"]] += 1
         except (BrokenPipeError, ValueError):
-            # The target has given up, or will: its log says why. The tap must not wait for it.
+            # The target has given up, or soon does: its log says why. The tap must not wait.
             source.terminate()
             cast("IO[bytes]", source.stdout).close()
         with suppress(BrokenPipeError):
@@ -143,7 +142,7 @@ def _write(path: Path, value: object) -> None:
 
 
 def _count_rows(database: Path, streams: Iterable[str]) -> dict[str, int]:
-    import duckdb  # noqa: PLC0415 - an extra that only the demo needs
+    import duckdb  # noqa: PLC0415 - only the demo has it
 
     with duckdb.connect(str(database), read_only=True) as connection:
         return {stream: len(connection.table(f"{_SCHEMA}.{stream}")) for stream in streams}

@@ -1,4 +1,4 @@
-"""What goes over the wire: requests, and replies to them."""
+"""Requests, and the replies to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from email.message import Message
 
-# JSON spells this character \u0000, and no text that is served has it.
+# In JSON this character is \u0000. No served text contains it.
 _MARK = "\0"
 
 
@@ -21,11 +21,11 @@ class Request:
     """A request as it arrived.
 
     Attributes:
-        method: `GET`, as a rule.
+        method: The HTTP method, usually `GET`.
         path: The path, without the query.
-        query: The parameters; of a repeated one the last.
-        headers: The headers, by name in upper or lower case; one that is absent is `None`.
-        time: When it arrived, in seconds of `time.monotonic()`.
+        query: The parameters by name. Of a repeated one, the last value.
+        headers: The headers by name, in upper or lower case. A header that is absent is `None`.
+        time: When the request arrived, in seconds of `time.monotonic()`.
     """
 
     method: str
@@ -37,14 +37,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, or a way not to give one.
+    """An answer to a request, or a failure to answer.
 
     Attributes:
         status: The HTTP status.
-        body: Bytes and text are sent as they are, anything else as JSON.
-        headers: Sent besides `Content-Type` and `Content-Length`, or in their place.
+        body: The body. Bytes and text are sent as they are, anything else as JSON.
+        headers: Headers to send. They replace `Content-Type`, `Content-Length` and `Date`, which
+            are sent otherwise.
         fault: `"drop"` closes the connection without an answer, `"cut"` after half of the body.
-        delay: Seconds to wait before answering.
+        delay: Seconds to wait before the answer.
     """
 
     status: int = 200
@@ -57,15 +58,18 @@ class Reply:
     def json(
         cls, value: object, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> Reply:
-        """Answer with JSON, also where the value is a text.
+        """Return a reply with a body of JSON, also if the value is a text.
 
         Args:
-            value: Anything `encode` takes.
+            value: Any value that `encode` takes.
             status: The HTTP status.
             headers: Further headers.
 
         Returns:
             The reply.
+
+        Raises:
+            TypeError: JSON has no form for the value.
         """
         return cls(
             status, encode(value), {"Content-Type": "application/json"} | dict(headers or {})
@@ -84,7 +88,17 @@ class Reply:
 
 
 def encode(value: object) -> bytes:
-    """Write JSON in ASCII; a `Decimal` keeps every digit, half an emoji stays half."""
+    """Write a value as JSON in ASCII.
+
+    Args:
+        value: The value. A `Decimal` keeps every digit, and a lone surrogate stays as it is.
+
+    Returns:
+        The JSON.
+
+    Raises:
+        TypeError: JSON has no form for the value.
+    """
     text = json.dumps(value, default=_mark)
     return re.sub(r'"\\u0000([^"]*)"', r"\1", text).encode()
 

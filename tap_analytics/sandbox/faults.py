@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a service."""
+"""The failures on the way to a service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from tap_analytics.sandbox.exchange import Reply, Request
-from tap_analytics.sandbox.service import refusal
+from tap_analytics.sandbox.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,20 +22,27 @@ _MOST_FAILURES_IN_A_ROW = 2
 
 
 class RateLimit:
-    """A limit on the requests that each API answers in any second."""
+    """A limit on the requests that each API answers in a second."""
 
     def __init__(self, per_second: int) -> None:
         """Start counting.
 
         Args:
-            per_second: How many requests are answered.
+            per_second: How many requests an API answers.
         """
         self._per_second = per_second
         self._lock = Lock()
         self._answered: dict[str, deque[float]] = {}
 
     def __call__(self, request: Request) -> Reply | None:
-        """Refuse a request that is too much."""
+        """Refuse a request if its API has answered enough in the last second.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The refusal, or `None` if the request may pass.
+        """
         with self._lock:
             answered = self._answered.setdefault(request.path[:3], deque())
             now = time.monotonic()
@@ -48,14 +55,14 @@ class RateLimit:
 
 
 class Faults:
-    """Failures of all kinds, spread like chance but in every run alike."""
+    """Failures of all kinds, spread like chance but the same in every run."""
 
     def __init__(self, rate: float, answer: Callable[[Request], Reply]) -> None:
         """Start counting.
 
         Args:
-            rate: Share of requests that fail, 0 to 1.
-            answer: Gives the answer that is then cut short.
+            rate: The share of requests that fail, 0 to 1.
+            answer: Returns the answer that is then cut short.
         """
         self._rate = rate
         self._answer = answer
@@ -64,7 +71,14 @@ class Faults:
         self._failures: Counter[str] = Counter()
 
     def __call__(self, request: Request) -> Reply | None:
-        """Fail a request if it is its turn; the same one never more than twice in a row."""
+        """Fail a request if it is its turn, but the same one at most twice in a row.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The failure, or `None` if the request may pass.
+        """
         target = f"{request.path} {request.query}"
         with self._lock:
             self._count += 1

@@ -1,10 +1,11 @@
-"""HTTP, as far as the sandbox needs it."""
+"""The part of HTTP that the sandbox needs."""
 
 from __future__ import annotations
 
 import sys
 import time
 from contextlib import suppress
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from socket import SHUT_RDWR
 from socketserver import TCPServer, ThreadingMixIn
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakSet
 
+from tap_analytics.sandbox.clock import real_time
 from tap_analytics.sandbox.exchange import Request
 
 if sys.version_info >= (3, 12):
@@ -21,6 +23,7 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from socket import socket
 
     from tap_analytics.sandbox.exchange import Reply
@@ -29,39 +32,58 @@ if TYPE_CHECKING:
 class Server(ThreadingMixIn, TCPServer):
     """Answers on a port of 127.0.0.1, with a thread per connection.
 
-    The standard library's HTTP server also looks up its own name, which may take long.
+    The standard library's `HTTPServer` also looks up its own name, which may take long.
     """
 
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Callable[[Request], Reply]) -> None:
-        """Listen.
+    def __init__(
+        self,
+        port: int,
+        answer: Callable[[Request], Reply],
+        now: Callable[[], datetime] = real_time,
+    ) -> None:
+        """Listen on a port.
 
         Args:
-            port: The port; 0 takes a free one.
-            answer: Called with each request, from several threads at once.
+            port: The port. 0 takes a free one.
+            answer: Returns the reply to a request. Several threads call it at once.
+            now: Returns the time, in UTC, for the header `Date`.
+
+        Raises:
+            OSError: The port is taken.
         """
         self.answer = answer
+        self.now = now
         self._connections: WeakSet[socket] = WeakSet()
         super().__init__(("127.0.0.1", port), _Handler)
 
     @override
     def get_request(self) -> tuple[socket, Any]:
-        """Remember a connection until it is closed."""
+        """Accept a connection, and remember it until it is closed.
+
+        Returns:
+            The connection and the client's address.
+        """
         connection, address = super().get_request()
         self._connections.add(connection)
         return connection, address
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Show a mistake of ours, or of who intercepts; but clients may hang up."""
+        """Print the traceback of an exception, unless the client has hung up.
+
+        Args:
+            request: The connection.
+            client_address: The client's address.
+        """
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
     def stop(self) -> None:
-        """Stop listening, and close the connections that are still open."""
+        """Stop listening, and close all open connections."""
         self.shutdown()
         self.server_close()
         for connection in list(self._connections):
@@ -92,7 +114,12 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.fault == "drop":
             return
         body = reply.content
-        headers = {"Content-Type": "application/json", "Content-Length": len(body), **reply.headers}
+        headers = {
+            "Date": format_datetime(self.server.now(), usegmt=True),
+            "Content-Type": "application/json",
+            "Content-Length": len(body),
+            **reply.headers,
+        }
         lines = [
             f"HTTP/1.1 {reply.status:d} {self.responses.get(reply.status, ('',))[0]}",
             *(f"{name}: {value}" for name, value in headers.items()),
@@ -102,9 +129,13 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
         if self.command == "HEAD":
             body = b""
-        # In one piece: a client that waits for the rest of a packet would measure us, not itself.
+        # One write: a client that waits for a second packet would measure the sandbox, not itself.
         self.wfile.write("\r\n".join(lines).encode("latin-1") + body)
 
     @override
     def log_message(self, *args: Any) -> None:
-        """Say nothing: standard error belongs to the command that runs."""
+        """Log nothing: standard error belongs to the command that runs.
+
+        Args:
+            args: What would be logged.
+        """

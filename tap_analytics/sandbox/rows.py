@@ -16,13 +16,14 @@ class Row:
     """What one record is made from.
 
     Attributes:
-        resource: The resource it belongs to.
-        index: Its position in the resource.
-        rows: How many records each resource had on day 0; these can be referred to.
-        revision: How often it has changed.
-        created: When it was created.
-        updated: When it was last changed.
-        random: Its own source of chance. All revisions of a record must draw alike.
+        resource: The resource that the record belongs to.
+        index: The record's position in the resource.
+        rows: How many records each resource has on day 0. Records refer to these.
+        revision: How often the record has changed.
+        created: When the record was created.
+        updated: When the record last changed.
+        random: The record's own source of chance. All revisions of a record draw the same.
+        account: The account that owns the record. Without one, the record draws its account.
     """
 
     resource: str
@@ -32,6 +33,7 @@ class Row:
     created: datetime
     updated: datetime
     random: Random
+    account: int | None = None
 
     @property
     def id(self) -> str:
@@ -39,16 +41,52 @@ class Row:
         return make_id(self.resource, self.index)
 
     def some_time_before(self, moment: datetime, days: int) -> datetime:
-        """Return a time up to so many days before another."""
+        """Return a random time before a moment.
+
+        Args:
+            moment: The moment.
+            days: The most days that may lie between the two.
+
+        Returns:
+            The earlier time.
+        """
         return moment - timedelta(seconds=self.random.randrange(days * 86_400))
 
 
 def make_id(resource: str, index: int) -> str:
-    """Return the ID of the record at a position."""
+    """Return the ID of a record.
+
+    Args:
+        resource: The record's resource.
+        index: The record's position in it.
+
+    Returns:
+        An ID in the form of a UUID, the same in every process.
+    """
     digest = sha256(f"{resource}/{index}".encode()).hexdigest()
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
 
 
 def make_random(resource: str, index: int) -> Random:
-    """Return the record's source of chance, the same in every process."""
+    """Return a record's source of chance.
+
+    Args:
+        resource: The record's resource.
+        index: The record's position in it.
+
+    Returns:
+        A source that draws the same in every process.
+    """
     return Random(f"{resource}/{index}")  # noqa: S311 - guards no secret
+
+
+def stamp(moment: datetime) -> str:
+    """Write a moment as the creator API does: in UTC, without a zone.
+
+    Args:
+        moment: A moment in UTC.
+
+    Returns:
+        The text. It has a fraction only if the moment has one.
+    """
+    return moment.replace(tzinfo=None).isoformat()

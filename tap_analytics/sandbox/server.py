@@ -1,27 +1,36 @@
-"""The sandbox: both APIs on one loopback port, and all that can go wrong on the way to them."""
+"""The sandbox: both APIs on one port of this machine, with what can go wrong on the way to them."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
-from threading import Thread
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tap_analytics.sandbox.clock import real_time
+from tap_analytics.sandbox.endpoint import Endpoint
 from tap_analytics.sandbox.experience import ACCOUNT_ID
 from tap_analytics.sandbox.faults import Faults, RateLimit
-from tap_analytics.sandbox.listener import Server
+from tap_analytics.sandbox.life import Life
+from tap_analytics.sandbox.living import LivingStore
 from tap_analytics.sandbox.service import CREATOR_LOGIN, EXPERIENCE_LOGIN, Service
+from tap_analytics.sandbox.store import Store
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
+    from datetime import datetime
 
     from tap_analytics.sandbox.exchange import Reply, Request
     from tap_analytics.sandbox.rows import Record
 
 
-class Sandbox:
+class Sandbox(Endpoint):
     """Serves both APIs on 127.0.0.1, from a thread, while the context lasts.
 
     Example:
@@ -30,9 +39,10 @@ class Sandbox:
 
     Attributes:
         requests: All requests, in order of arrival.
-        intercept: As given; may be replaced at any time.
-        intercept: Called with each request; answers in place of the sandbox unless it is or
-            returns `None`.
+        intercept: Called with each request, from several threads at once. Its reply, if any, is
+            sent in place of the sandbox's answer. It may be replaced at any time.
+        skew: How far the header `Date` is ahead of the time that records are stamped with. It may
+            be changed at any time.
     """
 
     def __init__(  # noqa: PLR0913 - all optional, by name
@@ -43,123 +53,105 @@ class Sandbox:
         rate_limit: int | None = None,
         fail_rate: float = 0.0,
         live: bool = False,
+        churn: float = 0.0,
+        seed: int = 0,
         intercept: Callable[[Request], Reply | None] | None = None,
         day: int = 0,
         port: int = 0,
     ) -> None:
-        """Prepare a sandbox; nothing listens yet.
+        """Prepare a sandbox. Nothing listens yet.
 
         Args:
             rows: How many records each resource has on day 0.
             latency: Milliseconds before each answer.
-            rate_limit: Requests a second that each API answers; further ones get a 429.
-            fail_rate: Share of requests, 0 to 1, that fail, in all the ways a request can. The same
-                request never fails more than twice in a row.
-            live: Whether to differ from the seeds as the live services do: the experience API
-                answers with a bare array, and listings of content require an account.
-            intercept: Called with each request, from several threads at once; answers in place of
-                the sandbox unless it returns `None`.
+            rate_limit: Requests a second that each API answers. Further ones get a 429.
+            fail_rate: The share of requests, 0 to 1, that fail; the same at most twice in a row.
+            live: Whether to differ from the seeds as the live services do.
+            churn: The share of requests, 0 to 1, before which the live creator API changes.
+            seed: Chooses the changes.
+            intercept: As the attribute.
             day: How many days after day 0 it is.
-            port: The port to listen on; 0 takes a free one.
-        """
-        self.requests: list[Request] = []
-        self.intercept = intercept
-        self.intercept = intercept
-        self._service = Service(rows, day, live=live)
-        self._latency = latency / 1000
-        self._live = live
-        self._port = port
-        self._server: Server | None = None
-        self._rate_limit = RateLimit(rate_limit) if rate_limit else None
-        self._faults = Faults(fail_rate, self._service.answer) if fail_rate else None
-
-    # Running
-
-    def start(self) -> Self:
-        """Listen.
-
-        Returns:
-            Itself.
+            port: The port to listen on. 0 takes a free one.
 
         Raises:
-            OSError: If the port is taken.
+            ValueError: `churn` is given without `live`.
         """
-        self._server = Server(self._port, self._answer)
-        # The interval is how long `stop` may take.
-        Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def stop(self) -> None:
-        """Stop listening, and close the connections that are still open."""
-        if self._server:
-            self._server.stop()
-            self._server = None
-
-    def __enter__(self) -> Self:
-        """Start."""
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        self.stop()
+        super().__init__(port)
+        self.requests: list[Request] = []
+        self.intercept = intercept
+        self.skew = timedelta()
+        self._latency = latency / 1000
+        self._store, self._life = _open(rows, day, churn, seed, live=live)
+        self._service = Service(self._store, self._life)
+        self._rate_limit = RateLimit(rate_limit) if rate_limit else None
+        self._faults = Faults(fail_rate, self._service.answer) if fail_rate else None
 
     # How to reach it
 
     @property
-    def url(self) -> str:
-        """The base URL, without a trailing slash."""
-        if self._server is None:
-            message = "The sandbox is not running"
-            raise RuntimeError(message)
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    @property
     def settings(self) -> dict[str, Any]:
         """The settings with which the tap reaches the sandbox."""
-        settings: dict[str, Any] = {
-            "username": EXPERIENCE_LOGIN[0],
-            "password": EXPERIENCE_LOGIN[1],
-            "account_id": ACCOUNT_ID,
-            "experience_api_url": f"{self.url}/v2",
-            "client_id": CREATOR_LOGIN[0],
-            "client_secret": CREATOR_LOGIN[1],
-            "creator_api_url": self.url,
-        }
-        return settings | ({"content_by_account": True} if self._live else {})
+        return _settings(self.url) | ({"content_by_account": True} if self._life else {})
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings as environment variables, and that no proxy is to be asked."""
-        variables = {
-            f"TAP_ANALYTICS_{name.upper()}": "true" if value is True else str(value)
-            for name, value in self.settings.items()
-        }
-        for name in ("NO_PROXY", "no_proxy"):
-            variables[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
-        return variables
+        """Environment variables with the settings, and with no proxy for the sandbox."""
+        return _environment(self.settings)
 
     # What it serves
 
     @property
     def data(self) -> dict[str, list[Record]]:
-        """The records by resource, made when first looked up; what is changed here is served so."""
-        return self._service.data
+        """The records by resource. What is changed here is served.
+
+        A resource is made when it is first looked up. The lists of a live sandbox are replaced
+        when something happens, and never changed: look them up again to see what is served now.
+        """
+        return self._store.data
+
+    @property
+    def life(self) -> Life:
+        """What happens at the live creator API.
+
+        Raises:
+            RuntimeError: The sandbox is not live.
+        """
+        if self._life is None:
+            message = "The sandbox is not live"
+            raise RuntimeError(message)
+        return self._life
 
     def page(self, resource: str, limit: int = 10, offset: int = 0) -> dict[str, Any]:
-        """Return a page as the creator API answers it, to serve it with a change."""
+        """Return a page of all records of a resource, as the creator API answers it.
+
+        Args:
+            resource: The resource.
+            limit: How many records the page may hold.
+            offset: How many records come before it.
+
+        Returns:
+            The body of the answer, which an interceptor may serve with a change.
+        """
         return self._service.page(resource, limit, offset)
 
     def advance(self, days: int = 1) -> None:
-        """Let days pass: the data is made anew, without what has been changed in `data`."""
-        self._service.advance(days)
+        """Let days pass.
+
+        The data is made anew, without what has been changed in `data`. A live sandbox keeps what
+        has happened at the creator API.
+
+        Args:
+            days: How many days.
+        """
+        self._store.advance(days)
 
     # Answering
 
+    @override
+    def _now(self) -> datetime:
+        return (self._life.clock.now() if self._life else real_time()) + self.skew
+
+    @override
     def _answer(self, request: Request) -> Reply:
         self.requests.append(request)
         time.sleep(self._latency)
@@ -167,3 +159,35 @@ class Sandbox:
             if layer and (reply := layer(request)):
                 return reply
         return self._service.answer(request)
+
+
+def _open(rows: int, day: int, churn: float, seed: int, *, live: bool) -> tuple[Store, Life | None]:
+    if live:
+        store = LivingStore(rows, day)
+        return store, Life(store, churn, seed)
+    if churn:
+        message = "A sandbox with churn must be live"
+        raise ValueError(message)
+    return Store(rows, day), None
+
+
+def _settings(url: str) -> dict[str, Any]:
+    return {
+        "username": EXPERIENCE_LOGIN[0],
+        "password": EXPERIENCE_LOGIN[1],
+        "account_id": ACCOUNT_ID,
+        "experience_api_url": f"{url}/v2",
+        "client_id": CREATOR_LOGIN[0],
+        "client_secret": CREATOR_LOGIN[1],
+        "creator_api_url": url,
+    }
+
+
+def _environment(settings: dict[str, Any]) -> dict[str, str]:
+    variables = {
+        f"TAP_ANALYTICS_{name.upper()}": "true" if value is True else str(value)
+        for name, value in settings.items()
+    }
+    for name in ("NO_PROXY", "no_proxy"):
+        variables[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
+    return variables

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics.http.session import PrefetchingSession
+from tap_analytics.http.throttle import FIRST_PAUSE
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.singer.failures import ApiFailures
 from tap_analytics.singer.statistics import RequestStatistics
@@ -64,6 +65,8 @@ class Connection:
             timeout=config["request_timeout"],
             streams=stream_count,
             observer=self.statistics,
+            # Without a pause between retries there is none between requests, either.
+            first_pause=min(FIRST_PAUSE, config["backoff_factor"]),
         )
 
     @property

@@ -50,6 +50,9 @@ class HintedStream(Protocol):
     def get_child_context(self, record: Record, context: Context | None) -> Context | None:
         """Return the context of the children of a record."""
 
+    def get_url(self, context: Context | None) -> str:
+        """Return the URL of a listing."""
+
     def page_request(self, context: Context | None, page: Slice | None) -> requests.PreparedRequest:
         """Return the request that the stream will make for a page."""
 
@@ -123,9 +126,11 @@ class LookAhead:
         offset = page.offset if page else 0
         place = (_CHILD if stream.parent_stream_type else _PARENT, offset)
         self._hinted = {hinted for hinted in self._hinted if hinted.offset > offset}
-        for number, ahead_page in enumerate(
-            stream.connection.paging.following(page, response, ahead)
-        ):
+        pages = stream.connection.paging.following(page, response, ahead)
+        if not stream.requests_session.throttle.is_noticeable_at(response.url):
+            # A hint takes longer to make than the answer.
+            pages = ()
+        for number, ahead_page in enumerate(pages):
             if ahead_page not in self._hinted:
                 self._hinted.add(ahead_page)
                 position = (*place, number + _BEFORE_CHILDREN)
@@ -163,8 +168,10 @@ class LookAhead:
         self, context: Context | None, place: tuple[int, ...], response: requests.Response
     ) -> Iterator[Hint]:
         children = [*enumerate(self._stream.children_to_hint)]
+        throttle = self._stream.requests_session.throttle
         for number, record in enumerate(page_of(response).records if children else ()):
             if isinstance(record, dict) and record.get("id") is not None:
-                child_context: Any = self._stream.get_child_context(record, context)
+                child_context = self._stream.get_child_context(record, context)
                 for rank, child in children:
-                    yield child.look_ahead.first_page((*place, number, rank), child_context)
+                    if throttle.is_noticeable_at(child.get_url(child_context)):
+                        yield child.look_ahead.first_page((*place, number, rank), child_context)

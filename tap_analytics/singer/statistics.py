@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from http import HTTPStatus
-from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -41,14 +40,13 @@ class StreamStatistics:
 class RequestStatistics:
     """Counts the requests of a session for the streams that they belong to.
 
-    A request belongs to the stream that has registered its URL. The methods may be called from
-    any thread.
+    A request belongs to the stream that has registered its URL. Calls may come from any thread, but
+    must not overlap.
     """
 
     def __init__(self) -> None:
         """Start without streams."""
         self._streams: dict[str, StreamStatistics] = {}
-        self._lock = Lock()
 
     def register(self, url: str, stream: StreamStatistics) -> None:
         """Count requests to a URL from now on.
@@ -66,8 +64,7 @@ class RequestStatistics:
             url: The URL without its query.
         """
         if stream := self._streams.get(url):
-            with self._lock:
-                stream.requests += 1
+            stream.requests += 1
 
     def answer_received(self, url: str, response: requests.Response) -> None:
         """Count the redirects that led to an answer, and an answer that says "too many requests".
@@ -77,9 +74,8 @@ class RequestStatistics:
             response: The last answer.
         """
         if stream := self._streams.get(url):
-            with self._lock:
-                stream.requests += len(response.history)
-                stream.throttled += response.status_code in _THROTTLED
+            stream.requests += len(response.history)
+            stream.throttled += response.status_code in _THROTTLED
 
 
 class SyncProgress:

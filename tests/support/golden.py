@@ -25,7 +25,7 @@ from sandboxes import impatient, only
 from tap_analytics.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     RunWithFiles = Callable[..., Run]
 
@@ -47,19 +47,22 @@ def summarize(run: Run) -> dict[str, Any]:
         run: A run of the tap.
 
     Returns:
-        The kinds of messages in their order, a digest of the lines of each stream and of all STATE
-        lines, and what the last STATE holds.
+        For each stream the kinds of its messages, in order, and a digest of their lines; and what
+        the last STATE holds.
     """
-    kinds: list[str] = []
+    kinds: dict[str, list[str]] = {}
     digests: dict[str, Any] = {}
     for line, message in zip(run.output.splitlines(), run.messages, strict=True):
-        stream = message.get("stream", "")
-        kinds.append(f"{message['type']} {stream}".rstrip())
-        digests.setdefault(stream or "STATE", sha256()).update(TIMES.sub(b"", line) + b"\n")
+        if stream := message.get("stream"):
+            kinds.setdefault(stream, []).append(message["type"])
+            digests.setdefault(stream, sha256()).update(TIMES.sub(b"", line) + b"\n")
     return {
         "status": run.status,
-        "messages": [f"{len([*group])} {kind}" for kind, group in groupby(kinds)],
-        "lines": {stream: digest.hexdigest() for stream, digest in digests.items()},
+        "streams": {
+            stream: [f"{len([*group])} {kind}" for kind, group in groupby(kinds[stream])]
+            + [digest.hexdigest()]
+            for stream, digest in digests.items()
+        },
         "state": run.state,
     }
 
@@ -79,30 +82,65 @@ def full_table(catalog: bytes) -> dict[str, Any]:
     return streams
 
 
-def run_all(run_tap: RunWithFiles) -> Iterator[tuple[str, Run]]:
-    """Run the tap in all ways that the reference knows.
+def run_as_usual(run_tap: RunWithFiles, sandbox: Sandbox) -> Run:
+    return run_tap(impatient(sandbox))
+
+
+def run_a_day_later(run_tap: RunWithFiles, sandbox: Sandbox) -> Run:
+    first = run_tap(impatient(sandbox))
+    sandbox.advance()
+    return run_tap(impatient(sandbox), state=first.state)
+
+
+def run_by_account(run_tap: RunWithFiles, sandbox: Sandbox) -> Run:
+    return run_tap(only("creator", sandbox, content_by_account=True))
+
+
+def run_by_account_a_day_later(run_tap: RunWithFiles, sandbox: Sandbox) -> Run:
+    config = only("creator", sandbox, content_by_account=True)
+    first = run_tap(config)
+    sandbox.advance()
+    return run_tap(config, state=first.state)
+
+
+def run_with_versions(run_tap: RunWithFiles, sandbox: Sandbox) -> Run:
+    config = impatient(sandbox, emit_activate_version_messages=True)
+    catalog = full_table(run_tap(config, "--discover").output)
+    return run_tap(config, catalog=catalog)
+
+
+def run_with_maps(run_tap: RunWithFiles, sandbox: Sandbox) -> Run:
+    return run_tap(impatient(sandbox, stream_maps=MAPS))
+
+
+def run_flattened(run_tap: RunWithFiles, sandbox: Sandbox) -> Run:
+    return run_tap(impatient(sandbox, flattening_enabled=True, flattening_max_depth=2))
+
+
+WAYS = {
+    "as usual": run_as_usual,
+    "a day later": run_a_day_later,
+    "by account": run_by_account,
+    "by account, a day later": run_by_account_a_day_later,
+    "full table with versions": run_with_versions,
+    "with stream maps": run_with_maps,
+    "flattened": run_flattened,
+}
+"""Ways to run the tap. Each takes the fixture `run_tap`, or what does the same."""
+
+
+def summarize_way(name: str, run_tap: RunWithFiles) -> dict[str, Any]:
+    """Run the tap on a new sandbox and say what it has written.
 
     Args:
-        run_tap: Runs the tap, as the fixture of that name does.
+        name: A key of `WAYS`.
+        run_tap: Runs the tap.
 
-    Yields:
-        A name and a run for each way.
+    Returns:
+        As `summarize`.
     """
     with Sandbox(rows=25) as sandbox:
-        config = impatient(sandbox)
-        first = run_tap(config)
-        yield "first sync", first
-        per_account = only("creator", sandbox, content_by_account=True)
-        yield "content by account", run_tap(per_account)
-        yield "content by account, from a state", run_tap(per_account, state=first.state)
-        versions = impatient(sandbox, emit_activate_version_messages=True)
-        catalog = full_table(run_tap(versions, "--discover").output)
-        yield "full table with versions", run_tap(versions, catalog=catalog)
-        yield "stream maps", run_tap(impatient(sandbox, stream_maps=MAPS))
-        flat = impatient(sandbox, flattening_enabled=True, flattening_max_depth=2)
-        yield "flattening", run_tap(flat)
-        sandbox.advance()
-        yield "second sync, a day later", run_tap(config, state=first.state)
+        return summarize(WAYS[name](run_tap, sandbox))
 
 
 def run_in_process_of(script: str, folder: Path) -> RunWithFiles:
@@ -130,7 +168,7 @@ def main() -> None:
     """Print the reference."""
     with tempfile.TemporaryDirectory() as folder:
         run_tap = run_in_process_of(sys.argv[1], Path(folder))
-        reference = {name: summarize(run) for name, run in run_all(run_tap)}
+        reference = {name: summarize_way(name, run_tap) for name in WAYS}
     json.dump(reference, sys.stdout, indent=1)
     sys.stdout.write("\n")
 

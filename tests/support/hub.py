@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from tap_analytics.config.settings import APIS
+from tap_analytics.streams import APIS
 
 ROOT = Path(__file__).parents[2]
 MAINTENANCE = {"3 - Alpha": "development", "4 - Beta": "beta", "5 - Production/Stable": "active"}

@@ -9,6 +9,7 @@ from threading import Event
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from tap_analytics.http import pause
 from tap_analytics.http.retries import retry_after
 from tap_analytics.http.session import PrefetchingSession
 
@@ -36,7 +37,7 @@ def skip_waits_between_tries(patch: pytest.MonkeyPatch) -> list[float]:
 
 
 def shorten_pauses(patch: pytest.MonkeyPatch, factor: float) -> None:
-    """Shorten the time for which `Retry-After` holds back all requests to an API.
+    """Shorten the time for which a throttled API holds back all requests.
 
     Args:
         patch: Undoes it.
@@ -45,6 +46,8 @@ def shorten_pauses(patch: pytest.MonkeyPatch, factor: float) -> None:
     patch.setattr(
         "tap_analytics.http.throttle.retry_after", lambda reply: retry_after(reply) * factor
     )
+    longest = pause.LONGEST_PAUSE
+    patch.setattr(pause, "LONGEST_PAUSE", longest * factor)
 
 
 def send_nothing_ahead(patch: pytest.MonkeyPatch) -> None:

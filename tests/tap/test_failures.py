@@ -82,7 +82,7 @@ def test_each_stream_that_fails_has_an_error_line_of_its_own(
 def test_records_read_before_a_stream_fails_arrive(run_tap: RunTap, sandbox: Sandbox) -> None:
     sandbox.intercept = lambda request: (
         Reply(status=500)
-        if request.path == "/v1/users" and request.query["offset"] == "20"
+        if request.path == "/v1/users" and request.query["offset"] == "18"
         else None
     )
     run = run_tap(only("creator", sandbox, max_retries=0))
@@ -140,7 +140,7 @@ def test_streams_synced_before_credentials_are_revoked_keep_their_bookmarks(
 
     def revoke(request: Request) -> Reply | None:
         nonlocal revoked
-        is_late = request.path == "/v1/social/contents" and request.query["offset"] == "20"
+        is_late = request.path == "/v1/social/contents" and request.query["offset"] == "18"
         revoked = revoked or is_late
         return Reply(status=401) if revoked else None
 
@@ -216,7 +216,7 @@ def test_streams_read_per_account_are_incomplete_when_the_accounts_are(
 ) -> None:
     live.intercept = lambda request: (
         Reply(status=500)
-        if request.path == "/v1/accounts" and request.query["offset"] == "20"
+        if request.path == "/v1/accounts" and request.query["offset"] == "18"
         else None
     )
     run = run_tap(only("creator", live, content_by_account=True, max_retries=0))
@@ -281,7 +281,7 @@ def start(sandbox: Sandbox, folder: Path, **settings: object) -> Iterator[subpro
     """Start the tap. It ends with the context, so that no test waits for it for ever."""
     config = folder / "config.json"
     config.write_text(json.dumps(impatient(sandbox, **settings)))
-    command = [SCRIPT, "--config", config]
+    command: list[str | Path] = [SCRIPT, "--config", config]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process

@@ -17,7 +17,6 @@ from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import cycle
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -26,13 +25,17 @@ from conftest import EXPERIENCE_STREAMS, STREAMS, Run, RunTap, impatient, only
 from tap_analytics.http.session import PrefetchingSession
 from tap_analytics.log.terminal import StatusLine, status_line
 from tap_analytics.sandbox import Reply, Request, Sandbox
-from tap_analytics.streams import creator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 TAP = [sys.executable, "-m", "tap_analytics"]
-PATHS = {stream_class.path: stream_class.name for stream_class in creator.STREAMS}
+PATHS = {
+    "/v1/work-platforms": "work_platforms",
+    "/v1/social/contents": "content_items",
+    "/v1/social/income/transactions": "social_income_transactions",
+}
 HEADER = ["stream", "records", "requests", "retries", "throttled", "seconds"]
 
 
@@ -155,8 +158,9 @@ def test_the_table_says_what_went_wrong(run_tap: RunTap, *, is_ahead: bool, is_l
     assert sum(throttled.values()) > 5
     failures = Counter({stream: len(replies) for stream, replies in trouble.replies.items()})
     retries = Counter(column(run, "retries"))
-    # What fails ahead of need costs no retry.
-    assert retries < failures if is_ahead else retries == failures
+    # What fails ahead of need costs no retry, nor does a connection that is dropped when it is used
+    # again.
+    assert retries < failures if is_ahead else retries <= failures
 
 
 @pytest.mark.usefixtures("is_ahead")
@@ -204,7 +208,9 @@ def test_the_table_comes_before_the_errors(run_tap: RunTap, sandbox: Sandbox) ->
     assert [line.split(" | ")[1].strip() for line in end.splitlines()] == ["ERROR", "ERROR"]
 
 
-def test_credentials_that_are_not_accepted_are_one_request(run_tap: RunTap, sandbox: Sandbox) -> None:
+def test_credentials_that_are_not_accepted_are_one_request(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
     run = run_tap(impatient(sandbox, password="wrong"))  # noqa: S106
     assert run.status == 1
     assert_counts(run, sandbox)

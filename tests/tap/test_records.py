@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     from tap_analytics.sandbox import Request
 
 
-def serve(stream: str, body: bytes) -> Callable[[Request], Reply | None]:
-    """Serve this body as the only page of a listing."""
+def serve(stream: str, *records: bytes, mark: bytes = b"") -> Callable[[Request], Reply | None]:
+    """Serve a listing of these JSON texts, which need not be valid, after a byte order mark."""
 
     def intercept(request: Request) -> Reply | None:
         if not request.path.endswith(f"/{stream}"):
             return None
-        return Reply(body=body) if request.query["offset"] == "0" else Reply.json([])
+        page = records[int(request.query["offset"]) :]
+        return Reply(body=mark + b'{"data": [' + b", ".join(page) + b"]}")
 
     return intercept
 
 
-def served(*records: dict[str, Any]) -> bytes:
-    return json.dumps({"data": records}).encode()
+def served(*records: dict[str, Any]) -> list[bytes]:
+    return [json.dumps(record).encode() for record in records]
 
 
 def test_every_field_arrives_as_it_was_sent_but_for_timestamps(
@@ -73,7 +74,7 @@ def test_numbers_keep_every_digit(run_tap: RunTap, sandbox: Sandbox) -> None:
         "7" * 400,
     ]
     fields = ", ".join(f'"n{i}": {number}' for i, number in enumerate(numbers))
-    sandbox.intercept = serve("users", f'{{"data": [{{"id": "1", {fields}}}]}}'.encode())
+    sandbox.intercept = serve("users", f'{{"id": "1", {fields}}}'.encode())
     run = run_tap(only("creator", sandbox))
     line = next(line for line in run.output.splitlines() if b'"RECORD"' in line and b"n0" in line)
     for number in numbers:
@@ -83,8 +84,9 @@ def test_numbers_keep_every_digit(run_tap: RunTap, sandbox: Sandbox) -> None:
 def test_half_an_emoji_costs_neither_the_record_nor_the_page(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
-    body = rb'{"data": [{"id": "1", "name": "A\ud83d"}, {"id": "2", "name": "\ud83d\ude00"}]}'
-    sandbox.intercept = serve("users", body)
+    sandbox.intercept = serve(
+        "users", rb'{"id": "1", "name": "A\ud83d"}', rb'{"id": "2", "name": "\ud83d\ude00"}'
+    )
     run = run_tap(only("creator", sandbox))
     assert run.status == 0
     assert [record["name"] for record in run.records("users")] == ["A\ufffd", "\U0001f600"]
@@ -96,7 +98,7 @@ def test_half_an_emoji_costs_neither_the_record_nor_the_page(
 def test_bytes_that_are_no_utf_8_cost_neither_the_record_nor_the_page(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
-    sandbox.intercept = serve("users", b'\xef\xbb\xbf{"data": [{"id": "1", "name": "caf\xe9"}]}')
+    sandbox.intercept = serve("users", b'{"id": "1", "name": "caf\xe9"}', mark=b"\xef\xbb\xbf")
     run = run_tap(only("creator", sandbox))
     assert [record["name"] for record in run.records("users")] == ["caf\ufffd"]
     assert any("Record 1 holds text that is not valid Unicode" in line for line in run.warnings)
@@ -106,7 +108,7 @@ def test_fields_that_the_schema_does_not_list_arrive_and_are_named_once(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
     sandbox.intercept = serve(
-        "users", served({"id": "1", "new": {"a": [1]}, "newer": 2}, {"id": "2", "new": 3})
+        "users", *served({"id": "1", "new": {"a": [1]}, "newer": 2}, {"id": "2", "new": 3})
     )
     run = run_tap(only("creator", sandbox))
     assert run.records("users")[0] == {"id": "1", "new": {"a": [1]}, "newer": 2}
@@ -118,7 +120,7 @@ def test_fields_that_the_schema_does_not_list_arrive_and_are_named_once(
 def test_an_invalid_record_is_an_error_that_names_stream_and_position(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
-    sandbox.intercept = serve("users", served({"id": "1"}, {"name": "A", "url": "B"}))
+    sandbox.intercept = serve("users", *served({"id": "1"}, {"name": "A", "url": "B"}))
     run = run_tap(only("creator", sandbox))
     assert run.status == 1
     assert run.errors[-1].startswith("users: record 1 of the listing has no `id`; its fields: ")

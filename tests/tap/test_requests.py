@@ -67,10 +67,10 @@ def test_the_requests_are_those_of_the_seeds(run_tap: RunTap, sandbox: Sandbox) 
     for stream in EXPERIENCE_STREAMS:
         assert asked.count(("GET", f"/v2/accounts/{account}/{stream}", ())) == 1
     pages = [query for _, path, query in asked if path == "/v1/work-platforms"]
-    assert pages[:2] == [(("limit", "10"), ("offset", "0")), (("limit", "10"), ("offset", "10"))]
-    # The one after the last is asked for before the last has come.
-    assert set(pages[2:]) <= {(("limit", "10"), ("offset", str(n))) for n in (20, 30)}
-    assert (("limit", "10"), ("offset", "20")) in pages
+    # Pages overlap by one record, and the last one is empty but for that.
+    asked_for = {int(dict(query)["offset"]) for query in pages}
+    assert asked_for >= {0, 9, 18, 24}
+    assert {dict(query)["limit"] for query in pages if int(dict(query)["offset"]) <= 18} == {"10"}
     settings = sandbox.settings
     for request in sandbox.requests:
         names = ("client_id", "client_secret")
@@ -105,8 +105,10 @@ FAULTS = {
 def test_every_record_arrives_once_and_in_order_where_retries_suffice(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float], fault: Reply, times: int, path: str
 ) -> None:
-    offset = "10" if path == "/users" else None
-    sandbox.intercept = at(path, *[fault] * times, offset=offset)
+    offset = "9" if path == "/users" else None
+    # The first drop is that of a connection that had been kept, which costs no retry.
+    faults = times + (fault.fault == "drop")
+    sandbox.intercept = at(path, *[fault] * faults, offset=offset)
     run = run_tap(impatient(sandbox, backoff_factor=2))
     assert run.status == 0, run.log
     stream = path[1:]
@@ -122,7 +124,7 @@ def test_every_record_arrives_once_and_in_order_where_retries_suffice(
 def test_where_retries_do_not_suffice_the_tap_fails_and_says_why(
     run_tap: RunTap, sandbox: Sandbox, waits: list[float], fault: Reply, path: str
 ) -> None:
-    sandbox.intercept = at(path, *[fault] * 4)
+    sandbox.intercept = at(path, *[fault] * 5)
     run = run_tap(impatient(sandbox, max_retries=3))
     assert run.status == 1
     assert len(waits) == 3

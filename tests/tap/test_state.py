@@ -242,7 +242,7 @@ def test_a_stream_that_fails_half_way_keeps_its_bookmark(
     run_tap: RunTap, sandbox: Sandbox, stream: str
 ) -> None:
     def fail(request: Request) -> Reply | None:
-        broken = request.path.endswith("/flows") or request.query.get("offset") == "20"
+        broken = request.path.endswith("/flows") or request.query.get("offset") == "18"
         return Reply(status=500) if broken else None
 
     first = run_tap(impatient(sandbox, max_retries=0))

@@ -51,25 +51,6 @@ def test_a_response_without_content_is_an_empty_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "limit", "total"),
-    [
-        ('{"data": []}', None, None),
-        ('{"data": [], "metadata": {"limit": 10}}', 10, None),
-        ('{"data": [], "metadata": {"limit": 10, "total": 25}}', 10, 25),
-        ('{"data": [], "total": 25}', None, 25),
-        ('{"data": [], "metadata": {"limit": "10"}, "total": true}', None, None),
-        ('{"data": [], "metadata": {"limit": 0}, "total": -1}', None, None),
-        ('{"data": [], "metadata": null, "total": null}', None, None),
-    ],
-)
-def test_a_page_declares_its_limit_and_the_total_as_positive_integers(
-    body: str, limit: int | None, total: int | None
-) -> None:
-    page = read(body)
-    assert (page.limit, page.total) == (limit, total)
-
-
-@pytest.mark.parametrize(
     ("body", "problem"),
     [
         ('{"data": {"1": {"id": "1"}}}', "the response holds an object where a list is expected"),

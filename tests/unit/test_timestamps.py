@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -76,6 +77,19 @@ def test_every_form_the_apis_send_has_one_canonical_form(
 def test_a_value_that_is_no_timestamp_is_an_error(sent: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         canonical(sent)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
+def test_the_time_zone_of_the_machine_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        found = [canonical(sent) for sent in ("2024-01-09T13:32:43", "2024-01-09T13:32:43Z")]
+        found.append(canonical(1704807163))
+    time.tzset()
+    assert found == ["2024-01-09T13:32:43.000000+00:00"] * 3
 
 
 @given(moments, zones)

@@ -10,6 +10,7 @@ import itertools
 import socket
 import ssl
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -357,3 +358,37 @@ def test_over_tls_all_is_the_same(tmp_path: Path) -> None:
         origin = url.replace("http://", "https://")
         texts = [session.get(f"{origin}/{number}").text for number in range(4)]
     assert texts == ["/0", "/1", "/2", "/3"]
+
+
+def test_a_response_that_dribbles_and_then_stops_has_no_second_time_limit() -> None:
+    has_ended = threading.Event()
+
+    def reply(_: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\n"
+        has_ended.wait(0.25)
+        yield b"X: y\r\n"
+        has_ended.wait(5)
+
+    with raw_server(reply) as url, client() as session:
+        began = time.monotonic()
+        with pytest.raises(requests.ReadTimeout):
+            session.get(url, timeout=0.3)
+        assert time.monotonic() - began < 0.5
+        has_ended.set()
+
+
+def test_a_connection_that_replaces_an_idle_one_is_a_new_one() -> None:
+    asked = list[int]()
+
+    def converse(connection: socket.socket, number: int) -> None:
+        asked.append(number)
+        head_of(connection)
+        if number == 0:
+            connection.sendall(answer(b"[]"))
+
+    with server(converse) as url, client() as session:
+        assert session.get(url).text == "[]"
+        threading.Event().wait(0.05)
+        with pytest.raises(requests.ConnectionError):
+            session.get(url)
+    assert asked == [0, 1]

@@ -10,6 +10,8 @@ import pytest
 
 from tap_analytics.config.settings import SETTINGS
 from tap_analytics.config.validation import find_environment_errors, find_errors, find_warnings
+from tap_analytics.singer.batches import find_errors as find_batch_errors
+from tap_analytics.streams import APIS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +26,8 @@ VALID = {
 
 
 def errors_of(settings: Mapping[str, Any]) -> list[str]:
-    config = {**VALID, **settings}
-    return find_errors({k: v for k, v in config.items() if v is not None}, deepcopy(SETTINGS))
+    config = {name: value for name, value in {**VALID, **settings}.items() if value is not None}
+    return find_errors(config, deepcopy(SETTINGS), APIS, find_batch_errors)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def errors_of(settings: Mapping[str, Any]) -> list[str]:
         {"client_id": "", "client_secret": ""},
         {"start_date": "2024-05-01"},
         {"start_date": "2024-05-01T10:00:00+02:00"},
-        {"page_size": 1},
+        {"page_size": 2},
         {"page_size": 100},
         {"lookback_window": 0, "max_retries": 0, "backoff_factor": 0, "request_timeout": 1},
         {"account_id": "a-b_c~d.1"},
@@ -70,7 +72,7 @@ def test_valid_settings_have_no_errors(settings: dict[str, Any]) -> None:
             {"start_date": "last week"},
             "`start_date` is no date or timestamp such as 2026-01-31: 'last week'",
         ),
-        ({"page_size": 0}, "`page_size`: 0 is less than the minimum of 1"),
+        ({"page_size": 1}, "`page_size`: 1 is less than the minimum of 2"),
         ({"page_size": 101}, "`page_size`: 101 is greater than the maximum of 100"),
         (
             {"max_concurrent_requests": 0},
@@ -140,7 +142,7 @@ def test_no_line_repeats_a_secret(secret: str, value: object) -> None:
 
 def test_validation_fills_in_defaults() -> None:
     config: dict[str, Any] = {}
-    find_errors(config, deepcopy(SETTINGS))
+    find_errors(config, deepcopy(SETTINGS), APIS, find_batch_errors)
     assert config["page_size"] == 10
     assert config["content_by_account"] is False
 
@@ -169,8 +171,8 @@ def test_an_environment_variable_that_cannot_be_converted_has_a_line(
 
 def warnings_of(settings: Mapping[str, Any]) -> list[str]:
     config = {**VALID, **settings}
-    assert find_errors(config, deepcopy(SETTINGS)) == []
-    return [*find_warnings(config, SETTINGS)]
+    assert find_errors(config, deepcopy(SETTINGS), APIS, find_batch_errors) == []
+    return [*find_warnings(config, SETTINGS, APIS)]
 
 
 @pytest.mark.parametrize(
@@ -195,4 +197,10 @@ def test_a_setting_that_does_not_exist_is_warned_of_with_the_closest_name() -> N
     assert warnings_of({"pagesize": 5, "wibble": 1}) == [
         "There is no setting `pagesize`, it is ignored; did you mean `page_size`?",
         "There is no setting `wibble`, it is ignored",
+    ]
+
+
+def test_a_start_date_in_the_future_is_warned_of() -> None:
+    assert warnings_of({"start_date": "2999-01-01"}) == [
+        "`start_date` lies in the future: 2999-01-01"
     ]

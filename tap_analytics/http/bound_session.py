@@ -1,0 +1,79 @@
+"""A session that is bound to one server: its proxies, its certificates, its credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from tap_analytics._compat import override
+from tap_analytics.exceptions import UnsafeRedirectError
+from tap_analytics.http.transport import TimedAdapter
+from tap_analytics.log.wording import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class BoundSession(requests.Session):
+    """A session that looks up the environment once, and takes credentials to no other host."""
+
+    def __init__(self, url: str, max_connections: int) -> None:
+        """Create a session.
+
+        Args:
+            url: The base URL of the server.
+            max_connections: The most connections that are kept open.
+        """
+        super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, TimedAdapter(max_connections))
+        # The search for proxies and certificates takes longer than many a request. For one host,
+        # the result is always the same.
+        self._environment = self.merge_environment_settings(url, {}, None, None, None)
+
+    @property
+    def proxy_secrets(self) -> Iterator[str]:
+        """The credentials in the URLs of proxies, as they are written and as they are sent."""
+        for url in self._environment["proxies"].values():
+            # What is not a URL counts, too: an error message would show it.
+            login = url.rpartition("@")[0].split("://", 1)[-1]
+            for part in (login, login.partition(":")[2]):
+                yield part
+                yield unquote(part)
+
+    def exchange(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a request, whatever this session does with others.
+
+        Args:
+            request: The request.
+            **kwargs: As for `requests.Session.send`.
+
+        Returns:
+            The response, of any status.
+        """
+        return super().send(request, **{**self._environment, **kwargs})
+
+    @override
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Follow a redirect with credentials, or not at all.
+
+        Args:
+            prepared_request: The request that the redirect leads to.
+            response: The redirect.
+
+        Raises:
+            UnsafeRedirectError: The redirect leads to another host, or from https to http. An
+                answer from there would only say that credentials are missing.
+        """
+        asked, offered = str(response.request.url), str(prepared_request.url)
+        if self.should_strip_auth(asked, offered):  # type: ignore[no-untyped-call] # in the stubs
+            origins = [f"{url.scheme}://{url.netloc}" for url in map(urlsplit, (asked, offered))]
+            message = (
+                f"{origins[0]} redirects to {one_line(origins[1], 200)}, where credentials are not "
+                "sent; if it has moved there for good, change the URL in the settings"
+            )
+            raise UnsafeRedirectError(message)

@@ -1,0 +1,110 @@
+"""Histories in which records have been lost, each by what the service does."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from account_changes import Connect, Remove, Return, Synchronise, Touch
+from histories import History, Options, Sync
+from living_api import Quirks
+from living_changes import Delete, Insert, Misdate, Pass, Update
+from living_weather import Fault, Step, Trouble, TroubleKind, Weather
+from warehouse import Loading
+
+CREATORS = tuple(Connect(2, 1, 3) for _ in range(7))
+SMALL = Options(page_size=2)
+
+
+def meanwhile(*steps: Step, seconds: int = 1) -> Sync:
+    """Return a sync in which something changes."""
+    return Sync(weather=Weather(steps, seconds=seconds))
+
+
+def users(count: int) -> Insert:
+    """Return that users are added."""
+    return Insert("users", count=count)
+
+
+KNOWN_LOSSES = {
+    "an account changes while accounts are listed": History(
+        SMALL, beginning=CREATORS, syncs=(meanwhile(Step(2, Touch(0), "accounts")),)
+    ),
+    "the same in FULL_TABLE": History(
+        Options(page_size=2, full_table=("accounts",)),
+        beginning=CREATORS,
+        syncs=(Sync(), meanwhile(Step(2, Touch(0), "accounts"))),
+    ),
+    "an account keeps changing while accounts are listed": History(
+        SMALL,
+        beginning=CREATORS,
+        syncs=(meanwhile(*(Step(n, Touch(n), "accounts") for n in range(1, 20))),),
+    ),
+    "rows with an old time in an account that was empty": History(
+        beginning=(Connect(2), Connect()),
+        syncs=(Sync(), Sync((Insert("content_items", 1, 2, late=90_000),))),
+    ),
+    "rows with an old time in an account that is connected later": History(
+        beginning=(Connect(2, 0, 3),), syncs=(Sync(), Sync((Connect(2, 1, 700),)))
+    ),
+    "rows come late in an account that is in progress": History(
+        beginning=(Connect(2, 0, 3), Connect(2, 0, 3)),
+        syncs=(
+            Sync(),
+            Sync((Synchronise(0, status="IN_PROGRESS"), Pass(4000), Update(account=1))),
+            Sync((Insert(late=3600),)),
+        ),
+    ),
+    "income of next year": History(
+        beginning=(Connect(1, 1, 3), Insert("social_income_transactions", days=400))
+    ),
+    "income from before start_date, written after it": History(
+        Options(start_days=5),
+        beginning=(Connect(1, 1), Insert("social_income_transactions", days=-400)),
+    ),
+    "early hints before an answer": History(
+        Options(concurrent=8),
+        beginning=CREATORS,
+        syncs=(Sync(weather=Weather(faults=(Fault(1, "103"), Fault(4, "103")))),),
+    ),
+    "a row hidden in the middle": History(
+        Options(page_size=5),
+        Quirks(caps=(5,)),
+        beginning=(users(5), Insert("users", place="middle", is_hidden=True), users(6)),
+    ),
+    "a total that counts the page": History(
+        Options(page_size=5), Quirks(total="too small"), beginning=(users(9),)
+    ),
+    "a cap that differs by account": History(
+        quirks=Quirks(caps=(10, 3)), beginning=(Connect(12), Connect(12), Connect(12))
+    ),
+    "a row of the year 2999": History(
+        beginning=(users(3),), syncs=(Sync((Misdate("users"),)), Sync((Update("users", count=3),)))
+    ),
+    "rows change behind what has been read": History(
+        SMALL,
+        beginning=(users(6),),
+        syncs=(
+            meanwhile(Step(1, Update("users"), "users"), Step(2, Update("users", row=5), "users")),
+        ),
+    ),
+    "rows are deleted while they are listed": History(
+        Options(page_size=3),
+        beginning=(users(9),),
+        syncs=(meanwhile(Step(1, Delete("users", count=2), "users")),),
+    ),
+    "an account is deleted while its rows are listed, and comes back": History(
+        Options(page_size=2, concurrent=1),
+        beginning=(Connect(7, 0, 3), Connect(1)),
+        syncs=(meanwhile(Step(5, Remove(), "content_items")), Sync((Return(),))),
+    ),
+    "the tap is interrupted": History(
+        SMALL, beginning=CREATORS, syncs=(Sync(kept_at=900, loading=Loading(900, 900)),)
+    ),
+    **{
+        f"one account answers {kind}": History(
+            beginning=CREATORS[:3],
+            syncs=(Sync(weather=Weather(troubles=(Trouble(1, "content_items", kind),))),),
+        )
+        for kind in get_args(TroubleKind)
+    },
+}

@@ -1,0 +1,162 @@
+"""What is promised of a series of syncs, each promise as a search for where it is not kept.
+
+The numbers are those of the design's invariants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from living_api import CREATOR, EXPERIENCE, PRODUCTS, LivingApi, Snapshot
+from tap_runner import bookmarks_of, says_that_it_keeps_changing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from histories import Options
+    from living_visit import Visit
+    from living_weather import Sight
+    from tap_runner import TapRun
+    from warehouse import Warehouse
+
+# Some days ago: the virtual clock never gets ahead of the real one.
+BEGINNING = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(20)
+
+ENOUGH = 5
+"""How many changes of a listing it takes until the tap need not read it to its new beginning."""
+
+
+@dataclass(frozen=True)
+class Synced:
+    """A sync that is over.
+
+    Attributes:
+        name: What to call it.
+        options: How the tap was set.
+        visit: What the services did.
+        run: What the tap did.
+        began_with: The state that it was given.
+    """
+
+    name: str
+    options: Options
+    visit: Visit
+    run: TapRun
+    began_with: Mapping[str, Any] | None
+
+    def losses(self, warehouse: Warehouse) -> Iterator[str]:
+        """Find what stood still all the time, or is an account, and is not held (1).
+
+        Args:
+            warehouse: Everything is loaded there.
+        """
+        if self.run.status and not self._fails_alone:
+            return
+        api = self.visit.api
+        for stream, key, revision in self._due(self.visit.sight.before):
+            is_excused = (stream, key) in (api.removed if stream == "accounts" else api.changed)
+            has_failed = owner_of(api, stream, key) in self.visit.sight.troubled
+            if is_excused or has_failed or self._has_given_up(stream):
+                continue
+            if (held := warehouse.held(stream, key)) < revision:
+                yield (
+                    f"1. After {self.name}, status {self.run.status}: {stream} {key} was listed "
+                    f"in revision {revision}, and is held in {held}"
+                )
+
+    def removals(self, before: Warehouse, after: Warehouse) -> Iterator[str]:
+        """Find what stood still all the time, and was held, and has been removed (1)."""
+        for stream, key, revision in self._due(self.visit.sight.before):
+            was_held = before.held(stream, key) == revision
+            is_held = after.held(stream, key) > 0
+            if was_held and not is_held and (stream, key) not in self.visit.api.changed:
+                yield f"1. After {self.name}: {stream} {key} is removed, and still listed"
+
+    def strangers(self, warehouse: Warehouse) -> Iterator[str]:
+        """Find what is held of a stream that it never had (1)."""
+        for stream in warehouse.tables:
+            for key in warehouse.ids(stream):
+                if (stream, key) not in self.visit.api.known:
+                    yield f"1. After {self.name}: {stream} holds {key}, which it never had"
+
+    def differences(self, warehouse: Warehouse, promise: int) -> Iterator[str]:
+        """Find where a warehouse differs from services that are quiet (2, 3)."""
+        if self.run.status:
+            yield f"{promise}. At {self.name}, status {self.run.status}"
+            return
+        listed = self.visit.sight.before
+        for stream, key, revision in self._due(listed):
+            if (held := warehouse.held(stream, key)) != revision:
+                yield (
+                    f"{promise}. At {self.name}: {stream} {key} is listed in revision {revision}, "
+                    f"and held in {held}"
+                )
+        for stream in self.options.full_table:
+            for key in warehouse.ids(stream) - listed[stream].keys():
+                yield f"{promise}. At {self.name}: {stream} {key} is held, but not listed"
+
+    def missteps(self) -> Iterator[str]:
+        """Find bookmarks that move too far, back, or without a reason (4)."""
+        previous = bookmarks_of(self.began_with or {})
+        for message in self.run.messages:
+            if message["type"] != "STATE":
+                continue
+            bookmarks = bookmarks_of(message["value"])
+            for key, value in bookmarks.items():
+                before = previous.get(key)
+                if value != before and (problem := misstep(self.visit.sight, key, before, value)):
+                    yield f"4. In {self.name}: the bookmark of {key} {problem}"
+            previous = bookmarks
+
+    def _due(self, listed: Snapshot) -> Iterator[tuple[str, str, int]]:
+        options = self.options
+        start = options.start_days
+        for stream in (*CREATOR, *(EXPERIENCE if options.has_experience else ())):
+            is_whole = start is None or stream in options.full_table
+            for key, version in listed[stream].items():
+                if is_whole or version.stamp >= BEGINNING - timedelta(start or 0):
+                    yield stream, key, version.revision
+
+    @property
+    def _fails_alone(self) -> bool:
+        """Whether nothing failed but one or two accounts, which nothing else is to mind."""
+        gone = {stream for stream, _ in self.visit.api.removed}
+        return (
+            0 < len(self.visit.sight.troubled) <= 2
+            and self.options.by_account
+            and not self.visit.weather.faults
+            and "accounts" not in gone
+        )
+
+    def _has_given_up(self, stream: str) -> bool:
+        is_restless = self.visit.api.changes[stream] >= ENOUGH
+        return is_restless and says_that_it_keeps_changing(self.run.log)
+
+
+def misstep(
+    sight: Sight, key: tuple[str, str], before: datetime | None, after: datetime
+) -> str | None:
+    """Return what is wrong with a new value of a bookmark, None if nothing is."""
+    stream, account = key
+    latest = sight.latest.get("experience" if stream in EXPERIENCE else "creator")
+    if before is not None and after < before:
+        return f"falls from {before} to {after}"
+    if latest is None:
+        return "moves though nothing was answered"
+    if after > latest:
+        return f"is {after}, later than five minutes before the first answer, {latest}"
+    if account and key not in sight.ended & sight.shown:
+        return "moves though its listing was empty or not read to the end"
+    if account and key not in sight.settled:
+        return "moves though more may come"
+    return None
+
+
+def owner_of(api: LivingApi, stream: str, key: str) -> tuple[str, str]:
+    """Return the listing of a record: its stream, and its account if it is listed for one."""
+    for account in api.accounts if stream in PRODUCTS else ():
+        if any(row.id == key for row in api.rows_of(stream, account)):
+            return stream, account
+    return stream, ""

@@ -1,0 +1,131 @@
+"""What is counted, and how the progress line and the table say it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from tap_analytics.singer.statistics import RequestStatistics, StreamStatistics, SyncProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+URL = "https://api.example/v1/users"
+
+
+def response(status: int, hops: int = 0) -> requests.Response:
+    answer = requests.Response()
+    answer.status_code = status
+    answer.history = [requests.Response()] * hops
+    return answer
+
+
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let time pass; no other does."""
+    now = 1000.0
+
+    def wait(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("tap_analytics.singer.statistics.monotonic", lambda: now)
+    return wait
+
+
+def test_requests_are_counted_for_the_stream_that_has_registered_the_url() -> None:
+    users, accounts = StreamStatistics("users"), StreamStatistics("accounts")
+    observer = RequestStatistics()
+    observer.register(URL, users)
+    observer.register("https://api.example/v1/accounts/1", accounts)
+    observer.register("https://api.example/v1/accounts/2", accounts)
+    for url in (URL, "https://api.example/v1/accounts/1", "https://api.example/v1/accounts/2"):
+        observer.request_sent(url)
+    observer.request_sent("https://api.example/v1")
+    observer.answer_received("https://api.example/v1", response(429, hops=1))
+    assert (users.requests, accounts.requests) == (1, 2)
+    assert (users.throttled, accounts.throttled) == (0, 0)
+
+
+def test_redirects_are_requests() -> None:
+    users = StreamStatistics("users")
+    observer = RequestStatistics()
+    observer.register(URL, users)
+    observer.request_sent(URL)
+    observer.answer_received(URL, response(200, hops=3))
+    assert (users.requests, users.throttled) == (4, 0)
+
+
+@pytest.mark.parametrize(("status", "count"), [(200, 0), (429, 1), (500, 0), (502, 0), (503, 1)])
+def test_429_and_503_are_throttled(status: int, count: int) -> None:
+    users = StreamStatistics("users")
+    observer = RequestStatistics()
+    observer.register(URL, users)
+    observer.answer_received(URL, response(status))
+    assert (users.requests, users.throttled) == (0, count)
+
+
+def test_the_time_of_children_is_theirs(wait: Callable[[float], None]) -> None:
+    parent, child, other = map(StreamStatistics, ("accounts", "content_items", "users"))
+    progress = SyncProgress([parent, child, other], {"content_items": "accounts"})
+    with progress.reading(parent):
+        wait(1)
+        for _ in range(3):
+            with progress.reading(child):
+                wait(10)
+            wait(100)
+    wait(1000)
+    with progress.reading(other):
+        wait(10_000)
+    assert [stream.seconds for stream in (parent, child, other)] == [301, 30, 10_000]
+
+
+def test_the_line_says_how_far_the_sync_has_come(wait: Callable[[float], None]) -> None:
+    names = ("accounts", "content_items", "comments", "users", "tags")
+    parent, child, grandchild, other, unread = map(StreamStatistics, names)
+    parents = {"content_items": "accounts", "comments": "content_items"}
+    progress = SyncProgress([parent, child, grandchild, other, unread], parents)
+    assert not progress.line()
+    with progress.reading(parent):
+        assert progress.line() == "accounts: 0 records, 0 requests; 0/5 streams, 0:00"
+        with progress.reading(child):
+            child.records, child.requests = 1234, 56_789
+            wait(61)
+            assert progress.line() == (
+                "content_items: 1,234 records, 56,789 requests; 0/5 streams, 1:01"
+            )
+        assert progress.line() == "accounts: 0 records, 0 requests; 0/5 streams, 1:01"
+    assert not progress.line()
+    with progress.reading(other):
+        wait(36_000)
+        assert progress.line() == "users: 0 records, 0 requests; 3/5 streams, 601:01"
+
+
+def test_a_stream_that_fails_is_charged_and_done(wait: Callable[[float], None]) -> None:
+    users, tags = map(StreamStatistics, ("users", "tags"))
+    progress = SyncProgress([users, tags])
+    with suppress(KeyError), progress.reading(users):
+        wait(2)
+        raise KeyError
+    with progress.reading(tags):
+        assert progress.line().endswith(" 1/2 streams, 0:02")
+    assert users.seconds == 2
+
+
+def test_the_table_has_a_line_per_stream_and_the_totals() -> None:
+    users = StreamStatistics("users", 1_000_000, 20, 3, 4, 5.678)
+    progress = SyncProgress([users, StreamStatistics("social_income_transactions", 1, 1)])
+    assert progress.table().splitlines() == [
+        "stream                       records  requests   retries throttled   seconds",
+        "users                        1000000        20         3         4      5.68",
+        "social_income_transactions         1         1         0         0      0.00",
+        "total                        1000001        21         3         4      5.68",
+    ]
+
+
+def test_a_sync_without_streams_has_a_table() -> None:
+    _, total = SyncProgress().table().splitlines()
+    assert total.split() == ["total", "0", "0", "0", "0", "0.00"]
