@@ -46,6 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how many random schedules of faults the tap is run with, and a 25th of that many "
         "histories of kills",
     )
+    parser.addoption(
+        "--histories",
+        type=int,
+        default=160,
+        help="how many series of syncs against a living API are played",
+    )
 
 
 @pytest.fixture(autouse=True)

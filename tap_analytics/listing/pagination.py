@@ -153,6 +153,7 @@ class LimitOffsetPaginator(Paginator):
         if self._page.limit < MAX_LIMIT:
             self._page = self._page._replace(limit=MAX_LIMIT)
         else:
+            self.is_empty = self._page.offset == 0
             self._end_pass()
 
     def _end_pass(self) -> None:

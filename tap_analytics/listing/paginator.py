@@ -22,12 +22,14 @@ class Paginator(BaseAPIPaginator[Any], ABC):
         is_probe: Whether the current request only asks how the server behaves.
         is_first_pass: Whether the listing is read for the first time, not its beginning again.
         is_unsettled: Whether the listing still changed when its beginning was last read.
+        is_empty: Whether nothing was listed at the end, even if there were records before.
     """
 
     is_adrift: bool = False
     is_probe: bool = False
     is_first_pass: bool = True
     is_unsettled: bool = False
+    is_empty: bool = False
 
     def __init__(self, first_page: Any) -> None:  # noqa: ANN401 - as the API pages
         """Start at the first page.
@@ -91,4 +93,6 @@ class SinglePagePaginator(Paginator):
     @override
     def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
         self._is_finished = True
-        return page_of(response).records
+        records = page_of(response).records
+        self.is_empty = not records
+        return records

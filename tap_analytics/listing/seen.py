@@ -15,11 +15,11 @@ def version_of(record: object) -> int:
         record: What stands in the listing, as it came.
 
     Returns:
-        A hash of `id` and `updated_at`, which costs a tenth of the memory of both. The text "1"
-        and the number 1 differ.
+        A hash of `id` and `updated_at`, which costs a tenth of the memory of both, or of all that
+        there is if one is missing. The text "1" and the number 1 differ.
     """
-    if isinstance(record, dict):
-        return hash(f"{record.get('id')!r} {record.get('updated_at')!r}")
+    if isinstance(record, dict) and record.get("updated_at") is not None:
+        return hash(f"{record.get('id')!r} {record['updated_at']!r}")
     return hash(repr(record))
 
 
@@ -82,10 +82,14 @@ class SeenVersions:
             The records that are new, in their order.
         """
         passes = self._passes
-        new = []
-        for record, version in zip(records, versions, strict=True):
+        # Compared before any is added: a page may hold several records of one id and timestamp.
+        new = [
+            record
+            for record, version in zip(records, versions, strict=True)
+            if version not in passes
+        ]
+        for version in versions:
             if version not in passes:
-                new.append(record)
                 if self._pass:
                     self._found.add(version)
             elif self._capacity is not None:

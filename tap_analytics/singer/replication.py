@@ -40,7 +40,8 @@ class IncrementalStream(ListingStream, ABC):
     """A listing of which only what has changed since the bookmark is emitted.
 
     Attributes:
-        full_table_version: The version that this sync gives a full table.
+        full_table_version: The version that this sync gives a full table, in milliseconds: two
+            syncs may begin in the same second.
     """
 
     primary_keys = ("id",)
@@ -61,11 +62,10 @@ class IncrementalStream(ListingStream, ABC):
             connection: The API that lists it.
         """
         super().__init__(tap, connection)
-        self.full_table_version = tap.initialized_at // 1000
+        self.full_table_version = tap.initialized_at
         self._bookmarks: Bookmarks = StreamBookmark({}, "updated_at")
         self._records = RecordReader(self.schema, self.logger.warning)
         self._received_at: datetime | None = None
-        self._is_empty = True
         self._has_warned = False
 
     @override
@@ -98,12 +98,10 @@ class IncrementalStream(ListingStream, ABC):
             FatalAPIError: If the listing can't be read to its end.
             InvalidRecordError: If a record is no object or has no `id`.
         """
-        self._is_empty = True
         since = self._since(account_of(context))
         # In a connection test.
         limit = self.ABORT_AT_RECORD_COUNT
         for position, item in enumerate(islice(self.request_records(context), limit)):
-            self._is_empty = False
             record = self._records.read(item, position)
             updated_at = record.get(self.replication_key) if self.replication_key else None
             if updated_at is None:

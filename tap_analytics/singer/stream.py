@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import logging
 from abc import ABC
-from contextlib import nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk.exceptions import FatalAPIError
 from singer_sdk.mapper import RemoveRecordTransform
@@ -37,6 +36,8 @@ from tap_analytics.singer.children import ParentStream
 from tap_analytics.singer.failures import StreamFailures
 from tap_analytics.singer.output import StreamOutput
 from tap_analytics.singer.replication import account_of
+from tap_analytics.singer.state import StateMessages
+from tap_analytics.singer.statistics import SyncProgress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
     from tap_analytics.singer.connection import Connection
-    from tap_analytics.singer.state import StateMessages
-    from tap_analytics.singer.statistics import SyncProgress
 
 UNSETTLED_STATUSES = frozenset({"IN_PROGRESS", "PARTIAL_SYNCED"})
 """Statuses of a product whose rows the service is still adding."""
@@ -83,6 +82,7 @@ class AnalyticsStream(ParentStream, ABC):
         super().__init__(tap, connection)
         self.failures = StreamFailures(self.name, connection.failures, self.logger)
         self.output = StreamOutput(self, tap.write_message)
+        self._write = tap.write_message
         self._run: Run | None = None
         # Listings that are read, but have records in a batch that is not written yet.
         self._unwritten: list[tuple[str | None, bool, bool]] = []
@@ -118,8 +118,23 @@ class AnalyticsStream(ParentStream, ABC):
 
         Args:
             context: The stream's context.
+
+        Raises:
+            OSError: If the output, or the storage of batches, can't be written to.
         """
+        if self._run is None:
+            # The SDK's dry run syncs streams one by one.
+            self._prepare_alone()
         self.sync_listing(context, {})
+        self.finish()
+
+    def _prepare_alone(self) -> None:
+        state = cast("dict[str, Any]", self.tap_state)
+        run = Run(SyncProgress(), StateMessages(state, self._write))
+        bookmarks = state.setdefault("bookmarks", {})
+        for stream in (self, *self.descendent_streams):
+            if isinstance(stream, AnalyticsStream):
+                stream.prepare(run, bookmarks.setdefault(stream.name, {}))
 
     @override
     def sync_listing(self, context: Context | None, parent_record: Record) -> None:
@@ -127,7 +142,8 @@ class AnalyticsStream(ParentStream, ABC):
             self.failures.cut_short()
             return
         self.context = MappingProxyType(dict(context)) if context else None
-        with self._run.progress.reading(self.statistics) if self._run else nullcontext():
+        progress = self._run.progress if self._run else SyncProgress()
+        with progress.reading(self.statistics):
             try:
                 self._write_listing(context, parent_record)
             except OSError:
@@ -158,7 +174,7 @@ class AnalyticsStream(ParentStream, ABC):
         if not self.parent_stream_type:
             self.is_complete = True
         is_settled = self.is_settled(parent_record)
-        self._unwritten.append((account_of(context), is_settled, self._is_empty))
+        self._unwritten.append((account_of(context), is_settled, self._paginator.is_empty))
         self._confirm_written()
 
     @override

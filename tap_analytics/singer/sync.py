@@ -72,7 +72,6 @@ class Sync:
             try:
                 for stream in self._top_level:
                     stream.sync()
-                    stream.finish()
             except SystemExit:
                 # What has been read to its end counts.
                 for stream in self._streams:
