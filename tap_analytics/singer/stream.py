@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 
     from tap_analytics.singer.connection import Connection
 
-UNSETTLED_STATUSES = frozenset({"IN_PROGRESS", "PARTIAL_SYNCED"})
-"""Statuses of a product whose rows the service is still adding."""
-
 
 @dataclass(frozen=True)
 class Run:
