@@ -57,6 +57,13 @@ class Run:
         value: str | None = bookmark.get("replication_key_value")
         return value
 
+    def account_bookmarks(self, stream: str) -> dict[str, str]:
+        """The bookmarks of a stream by account, from the last STATE."""
+        bookmarks: dict[str, str] = (
+            self.state.get("bookmarks", {}).get(stream, {}).get("accounts", {})
+        )
+        return bookmarks
+
     @property
     def errors(self) -> list[str]:
         return self._of_level("ERROR")
