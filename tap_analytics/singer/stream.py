@@ -199,6 +199,9 @@ class AnalyticsStream(ParentStream, ABC):
         self.is_unsettled |= parent.is_unsettled
         if parent.is_complete:
             self._bookmarks.keep_only(parent.met)
+        elif self.ABORT_AT_RECORD_COUNT is not None:
+            # A connection test reads no listing to its end.
+            return
         elif self.connection.failures.reason is not None:
             self.failures.cut_short()
         elif not self.failures:
