@@ -60,8 +60,8 @@ class PrefetchingSession(BoundSession):
             timeout: The time limit of a request, in seconds.
             streams: The number of streams that share the session.
             observer: Counts requests and answers.
-            first_pause: How long all requests wait, in seconds, when the API answers that there
-                are too many, and doesn't say how long. Each further time, it is twice as long.
+            first_pause: Seconds that all requests wait when the API answers, for the first time,
+                that there are too many.
         """
         super().__init__(url, max_concurrent)
         self.throttle = Throttle(max_concurrent, first_pause=first_pause)

@@ -23,10 +23,11 @@ from tap_analytics.singer.bookmarks import StreamBookmark
 from tap_analytics.singer.reading import ListingStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import requests
     from singer_sdk import Tap
+    from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
     from tap_analytics.singer.bookmarks import Bookmarks
@@ -72,6 +73,11 @@ class IncrementalStream(ListingStream, ABC):
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         self._received_at = datetime.now(UTC)
         return super().parse_response(response)
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        # A connection test leaves no files behind.
+        return super().get_batch_config(config) if self.ABORT_AT_RECORD_COUNT is None else None
 
     @property
     def is_full_table(self) -> bool:
