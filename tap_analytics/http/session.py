@@ -88,7 +88,7 @@ class PrefetchingSession(BoundSession):
 
     @property
     def first_answer_at(self) -> datetime | None:
-        """When the first answer was made: by its `Date`, or our clock if that is earlier."""
+        """When the first answer was made: its `Date`, or when it was asked for, if earlier."""
         return self._traffic.first_answer_at
 
     # Hints

@@ -42,7 +42,7 @@ class Traffic:
     Attributes:
         lock: Held by whoever uses what several threads share: the throttle, the hints, this.
         throttle: How fast requests may be sent.
-        first_answer_at: When the first answer was made.
+        first_answer_at: When the first answer was made, or earlier.
         is_reader_waiting: True if the reader waits for its turn. It comes first.
         is_held: True from a 401 until the reader is given a success. Nothing is sent ahead
             meanwhile, so that wrong credentials are not tried over and over.
@@ -58,6 +58,7 @@ class Traffic:
         self.lock = threading.Lock()
         self.throttle = throttle
         self.first_answer_at: datetime | None = None
+        self._began_at: datetime | None = None
         self.is_reader_waiting = False
         self.is_held = False
         self._has_changed = threading.Condition(self.lock)
@@ -97,6 +98,8 @@ class Traffic:
             BaseException: Whatever `send` raises.
         """
         outcome: requests.Response | BaseException
+        if self._began_at is None:
+            self._began_at = datetime.now(UTC)
         try:
             self.count(request)
             outcome = send()
@@ -125,7 +128,8 @@ class Traffic:
 
     def _receive(self, request: requests.PreparedRequest, response: requests.Response) -> None:
         if self.first_answer_at is None:
-            self.first_answer_at = answered_at([*response.history, response][0])
+            first = [*response.history, response][0]
+            self.first_answer_at = earliest_moment(first, self._began_at or datetime.now(UTC))
         self.is_held = self.is_held or response.status_code == HTTPStatus.UNAUTHORIZED
         if self._observer:
             self._observer.answer_received(_without_query(request), response)
@@ -135,18 +139,20 @@ def _without_query(request: requests.PreparedRequest) -> str:
     return (request.url or "").partition("?")[0]
 
 
-def answered_at(response: requests.Response) -> datetime:
-    """Return when a response was made.
+def earliest_moment(response: requests.Response, sent_at: datetime) -> datetime:
+    """Return when a response was made, or an earlier moment.
 
     Args:
-        response: A response that has just come.
+        response: A response.
+        sent_at: When the first request was sent, by our clock.
 
     Returns:
-        What its `Date` says, or the present if that is earlier or the `Date` can't be read.
+        What its `Date` says, or `sent_at` if that is earlier or the `Date` can't be read.
     """
-    now = datetime.now(UTC)
     try:
         moment = parsedate_to_datetime(response.headers.get("Date", ""))
     except (ValueError, OverflowError):
-        return now
-    return min(now, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return sent_at
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(moment, sent_at)

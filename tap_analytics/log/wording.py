@@ -117,7 +117,7 @@ def _api_message(body: bytes) -> str:
     """Return the message in an error of either API, or nothing.
 
     The creator API answers `{"error": {"message": …, "error_code": …, "request_id": …}}`, the
-    experience API `{"error": …, "message": …}`.
+    experience API `{"error": …, "status": …, "title": …, "detail": …}`.
     """
     try:
         payload = msgspec.json.decode(body)
@@ -126,8 +126,9 @@ def _api_message(body: bytes) -> str:
     if not isinstance(payload, dict):
         return ""
     error: dict[str, Any] = payload["error"] if isinstance(payload.get("error"), dict) else payload
-    message = error.get("message") or error.get("error")
-    if not isinstance(message, str):
+    messages = (error.get(key) for key in ("message", "detail", "error", "title"))
+    message = next((text for text in messages if text and isinstance(text, str)), "")
+    if not message:
         return ""
     labels = {"error_code": "code", "request_id": "request id"}
     facts = [f"{label} {error[key]}" for key, label in labels.items() if error.get(key)]

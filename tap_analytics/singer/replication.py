@@ -52,6 +52,9 @@ class IncrementalStream(ListingStream, ABC):
     product: str | None = None
     """The product of an account that the stream belongs to, where it is listed per account."""
 
+    moves_to_front: bool = False
+    """Whether a record that changes moves to the front of the listing, where it has been read."""
+
     # A JSON decoder gives types that conform. The SDK would drop fields that no schema lists.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
@@ -87,7 +90,7 @@ class IncrementalStream(ListingStream, ABC):
     @property
     @override
     def needs_rereads(self) -> bool:
-        return self.has_selected_descendents or self.is_full_table
+        return self.moves_to_front or self.has_selected_descendents or self.is_full_table
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:

@@ -151,8 +151,8 @@ class AnalyticsStream(ParentStream, ABC):
         if self._paginator.is_unsettled:
             self.is_unsettled = True
             self.log(
-                "%s still changed when its beginning was read for the sixth time; the next sync "
-                "reads the rest",
+                "%s still changed when its beginning had been read again five times; the next "
+                "sync reads the rest",
                 self.line("the listing"),
                 level=logging.WARNING,
             )
