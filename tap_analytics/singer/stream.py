@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from tap_analytics.singer.connection import Connection
 
+
 @dataclass(frozen=True)
 class Run:
     """What all streams of a sync share.

@@ -580,7 +580,7 @@ def tls(certificate: trustme.LeafCert) -> Iterator[tuple[Sandbox, dict[str, Any]
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_analytics.sandbox.server.Server", TLSServer)
+        patch.setattr("tap_analytics.sandbox.endpoint.Server", TLSServer)
         with Sandbox(rows=25) as sandbox:
             url = sandbox.url.replace("http:", "https:")
             yield sandbox, only("creator", sandbox, creator_api_url=url, max_retries=0)
