@@ -60,8 +60,8 @@ class PrefetchingSession(BoundSession):
             timeout: The time limit of a request, in seconds.
             streams: The number of streams that share the session.
             observer: Counts requests and answers.
-            first_pause: How long all requests wait, in seconds, when the API answers that there
-                are too many, and doesn't say how long. Each further time, it is twice as long.
+            first_pause: Seconds that all requests wait when the API answers, for the first time,
+                that there are too many.
         """
         super().__init__(url, max_concurrent)
         self.throttle = Throttle(max_concurrent, first_pause=first_pause)
@@ -88,7 +88,7 @@ class PrefetchingSession(BoundSession):
 
     @property
     def first_answer_at(self) -> datetime | None:
-        """When the first answer was made: its `Date`, or when it was asked for if that is earlier."""
+        """When the first answer was made: its `Date`, or when it was asked for, if earlier."""
         return self._traffic.first_answer_at
 
     # Hints
@@ -126,11 +126,7 @@ class PrefetchingSession(BoundSession):
         self._prefetcher.forget(group)
 
     def is_sent_ahead(self, response: requests.Response) -> bool:
-        """Return whether a response may be older than those handed over before it.
-
-        Args:
-            response: A response of this session.
-        """
+        """Return whether a response may be older than those handed over before it."""
         return response in self._sent_ahead
 
     # Requests

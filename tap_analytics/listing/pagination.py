@@ -144,10 +144,9 @@ class LimitOffsetPaginator(Paginator):
         if not offset:
             # Nothing comes before the first record.
             self._overlap.reset()
+        self._page = Slice(offset, MAX_LIMIT)
         if self._probe.is_repeated(records) and not self._is_rereading:
-            self._ask_far(Slice(offset, MAX_LIMIT))
-        else:
-            self._page = Slice(offset, MAX_LIMIT)
+            self._ask_far(self._page)
 
     def _end_or_widen(self) -> None:
         if self._page.limit < MAX_LIMIT:

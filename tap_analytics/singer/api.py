@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from requests.auth import AuthBase
+    from singer_sdk import Stream
 
     from tap_analytics.listing.paging import Paging
     from tap_analytics.singer.stream import AnalyticsStream
@@ -39,7 +40,7 @@ class Api(Access):
         Args:
             config: The settings.
         """
-        return {str(stream.name) for stream in self.streams(config)}  # type: ignore[misc] # the SDK declares it for instances
+        return {_name_of(stream) for stream in self.streams(config)}
 
     def connect(self, config: Mapping[str, Any]) -> Connection:
         """Prepare a connection for one run; nothing is sent.
@@ -69,3 +70,22 @@ def basic_auth(user: str, password: str) -> Callable[[Mapping[str, Any]], AuthBa
     return lambda config: HTTPBasicAuth(
         str(config.get(user)).encode(), str(config.get(password)).encode()
     )
+
+
+def parents_of_streams(apis: Sequence[Api]) -> dict[str, str | None]:
+    """Return the names of all streams of all APIs, each with that of its parent stream, if any.
+
+    Args:
+        apis: The APIs.
+    """
+    # Streams have a parent only where content is listed by account. Their names are the same.
+    config = {"content_by_account": True}
+    return {
+        _name_of(stream): _name_of(stream.parent_stream_type) if stream.parent_stream_type else None
+        for api in apis
+        for stream in api.streams(config)
+    }
+
+
+def _name_of(stream: type[Stream]) -> str:
+    return str(stream.name)  # type: ignore[misc] # the SDK declares it for instances

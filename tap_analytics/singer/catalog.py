@@ -10,7 +10,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from tap_analytics.log.wording import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
 REPLICATION_KEY = "updated_at"
 """The only replication key: the APIs give no other field that tells when a record has changed."""
@@ -18,23 +18,24 @@ REPLICATION_KEY = "updated_at"
 _METHODS = (REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE)
 
 
-def normalised(catalog: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+def normalised(catalog: dict[str, Any], parents: Mapping[str, str | None]) -> dict[str, Any]:
     """Return a catalog in the form that the SDK reads.
 
     Args:
         catalog: A catalog. Settings of a stream may stand in its root metadata, as Meltano puts
             them there, and a stream may be known by its `stream` instead of its `tap_stream_id`.
-        known: The names of all streams.
+        parents: The names of all streams, each with that of its parent stream, if it has one.
 
     Returns:
-        A copy with `tap_stream_id`, `replication_method` and `replication_key` per stream.
+        A copy with `tap_stream_id`, `replication_method` and `replication_key` per stream, and with
+        the parents of selected streams, unselected, where they are missing.
     """
     catalog = deepcopy(catalog)
     for entry in _entries(catalog):
         name = entry.get("tap_stream_id", entry.get("stream"))
-        if name not in known and entry.get("stream") in known:
+        if name not in parents and entry.get("stream") in parents:
             name = entry["stream"]
-        entry["tap_stream_id"] = name
+        entry["tap_stream_id"] = entry["stream"] = name
         root = _root(entry)
         methods = (
             root.get("replication-method"),
@@ -42,12 +43,17 @@ def normalised(catalog: dict[str, Any], known: Collection[str]) -> dict[str, Any
             entry.get("replication_method"),
         )
         entry["replication_method"] = next(filter(None, methods), None)
-        key = root.get("replication-key") or entry.get("replication_key")
-        if entry["replication_method"] == REPLICATION_INCREMENTAL and not key:
-            key = REPLICATION_KEY
-        entry["replication_key"] = key
+        keys = [key for key in (root.get("replication-key"), entry.get("replication_key")) if key]
+        if entry["replication_method"] == REPLICATION_INCREMENTAL:
+            keys.append(REPLICATION_KEY)
+        # If one differs from ours, it stays, as an error to be found.
+        others = [key for key in keys if key != REPLICATION_KEY]
+        entry["replication_key"] = (others or keys or [None])[0]
         if "selected" in entry and root.get("selected") is None:
             root["selected"] = entry["selected"]
+    present = {entry["tap_stream_id"] for entry in _entries(catalog)}
+    wanted = {parents.get(name) for name in selected_streams(catalog)}
+    catalog["streams"] += [_unselected(name) for name in wanted if name and name not in present]
     return catalog
 
 
@@ -98,6 +104,18 @@ def is_selected(entry: dict[str, Any]) -> bool:
     root = _root(entry)
     selected = root.get("selected")
     return bool(root.get("selected-by-default", False) if selected is None else selected)
+
+
+def _unselected(name: str) -> dict[str, Any]:
+    return {
+        "tap_stream_id": name,
+        "stream": name,
+        "key_properties": ["id"],
+        "replication_key": REPLICATION_KEY,
+        "replication_method": REPLICATION_INCREMENTAL,
+        "schema": {"type": "object", "properties": {"id": {"type": "string"}}},
+        "metadata": [{"breadcrumb": [], "metadata": {"selected": False}}],
+    }
 
 
 def _entries(catalog: dict[str, Any]) -> list[dict[str, Any]]:

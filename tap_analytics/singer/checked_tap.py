@@ -14,6 +14,7 @@ from tap_analytics._compat import override
 from tap_analytics.config import validation
 from tap_analytics.singer import catalog as catalogs
 from tap_analytics.singer import state as states
+from tap_analytics.singer.api import parents_of_streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,11 +66,9 @@ class CheckedTap(Tap, ABC):
         """All APIs."""
 
     def _read_catalog(self, given: dict[str, Any]) -> dict[str, Any]:
-        # The names of streams don't depend on the settings.
-        settings_of_any = {"content_by_account": True}
-        known = {name for api in self.apis for name in api.stream_names(settings_of_any)}
-        catalog = catalogs.normalised(given, known)
-        if errors := [*catalogs.find_errors(catalog, known)]:
+        parents = parents_of_streams(self.apis)
+        catalog = catalogs.normalised(given, parents)
+        if errors := [*catalogs.find_errors(catalog, parents)]:
             raise invalid(errors)
         self.selected_in_catalog = catalogs.selected_streams(catalog)
         return catalog
@@ -84,9 +83,10 @@ class CheckedTap(Tap, ABC):
         Raises:
             ConfigValidationError: If it is not a state of this tap.
         """
-        if errors := [*states.find_errors(state)]:
+        known = parents_of_streams(self.apis)
+        if errors := [*states.find_errors(state, known)]:
             raise invalid(errors)
-        state = states.normalised(state)
+        state = states.normalised(state, known)
         super().load_state(state)
         for warning in states.find_warnings(state):
             self.logger.warning("%s", warning)

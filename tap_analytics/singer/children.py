@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from tap_analytics._compat import override
+from tap_analytics.log.wording import listed
 from tap_analytics.singer.replication import IncrementalStream
 
 if TYPE_CHECKING:
@@ -76,6 +78,17 @@ class ParentStream(IncrementalStream, ABC):
             if isinstance(child, ParentStream)
             and (child.selected or child.has_selected_descendents)
         ]
+
+    def warn_of_dropped_children(self) -> None:
+        """Warn if a stream map drops the records for which children are listed."""
+        if self.selected_children and isinstance(self.stream_maps[0], RemoveRecordTransform):
+            self.log(
+                "The stream map drops `%s`, and with it all records of %s, which are listed for "
+                "each of its records",
+                self.name,
+                listed(child.name for child in self.selected_children),
+                level=logging.WARNING,
+            )
 
     @property
     @override

@@ -126,11 +126,7 @@ class LookAhead:
         offset = page.offset if page else 0
         place = (_CHILD if stream.parent_stream_type else _PARENT, offset)
         self._hinted = {hinted for hinted in self._hinted if hinted.offset > offset}
-        pages = stream.connection.paging.following(page, response, ahead)
-        if not stream.requests_session.throttle.is_noticeable_at(response.url):
-            # A hint takes longer to make than the answer.
-            pages = ()
-        for number, ahead_page in enumerate(pages):
+        for number, ahead_page in enumerate(self._following(page, response, ahead)):
             if ahead_page not in self._hinted:
                 self._hinted.add(ahead_page)
                 position = (*place, number + _BEFORE_CHILDREN)
@@ -150,12 +146,18 @@ class LookAhead:
         except ValueError:
             return
         place = (*place, page.offset if page else 0)
-        for number, next_page in enumerate(
-            self._stream.connection.paging.following(page, response, 1)
-        ):
+        for number, next_page in enumerate(self._following(page, response, 1)):
             position = (*place, number + _BEFORE_CHILDREN)
             yield self._page_hint(context, position, next_page, is_leading=True)
         yield from self._children(context, place, response)
+
+    def _following(
+        self, page: Slice | None, response: requests.Response, count: int
+    ) -> Sequence[Slice]:
+        if not self._stream.requests_session.throttle.is_noticeable_at(response.url):
+            # A hint takes longer to make than the answer.
+            return ()
+        return self._stream.connection.paging.following(page, response, count)
 
     def _page_hint(
         self, context: Context | None, position: tuple[int, ...], page: Slice, *, is_leading: bool
@@ -169,7 +171,10 @@ class LookAhead:
     ) -> Iterator[Hint]:
         children = [*enumerate(self._stream.children_to_hint)]
         throttle = self._stream.requests_session.throttle
-        for number, record in enumerate(page_of(response).records if children else ()):
+        # A page that is not the first begins with the last record of the page before.
+        overlap = 1 if place[-1] else 0
+        records = page_of(response).records[overlap:] if children else ()
+        for number, record in enumerate(records):
             if isinstance(record, dict) and record.get("id") is not None:
                 child_context = self._stream.get_child_context(record, context)
                 for rank, child in children:

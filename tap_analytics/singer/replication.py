@@ -23,10 +23,11 @@ from tap_analytics.singer.bookmarks import StreamBookmark
 from tap_analytics.singer.reading import ListingStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import requests
     from singer_sdk import Tap
+    from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
     from tap_analytics.singer.bookmarks import Bookmarks
@@ -51,6 +52,9 @@ class IncrementalStream(ListingStream, ABC):
     product: str | None = None
     """The product of an account that the stream belongs to, where it is listed per account."""
 
+    moves_to_front: bool = False
+    """Whether a record that changes moves to the front of the listing, where it has been read."""
+
     # A JSON decoder gives types that conform. The SDK would drop fields that no schema lists.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
@@ -67,11 +71,18 @@ class IncrementalStream(ListingStream, ABC):
         self._records = RecordReader(self.schema, self.logger.warning)
         self._received_at: datetime | None = None
         self._has_warned = False
+        # Whether no field is deselected.
+        self._is_whole = False
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         self._received_at = datetime.now(UTC)
         return super().parse_response(response)
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        # A connection test leaves no files behind.
+        return super().get_batch_config(config) if self.ABORT_AT_RECORD_COUNT is None else None
 
     @property
     def is_full_table(self) -> bool:
@@ -81,7 +92,7 @@ class IncrementalStream(ListingStream, ABC):
     @property
     @override
     def needs_rereads(self) -> bool:
-        return self.has_selected_descendents or self.is_full_table
+        return self.moves_to_front or self.has_selected_descendents or self.is_full_table
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
@@ -98,6 +109,7 @@ class IncrementalStream(ListingStream, ABC):
             FatalAPIError: If the listing can't be read to its end.
             InvalidRecordError: If a record is no object or has no `id`.
         """
+        self._is_whole = all(self.mask.values())
         since = self._since(account_of(context))
         # In a connection test.
         limit = self.ABORT_AT_RECORD_COUNT
@@ -121,7 +133,7 @@ class IncrementalStream(ListingStream, ABC):
         Returns:
             A message for each stream map that does not drop it.
         """
-        if not all(self.mask.values()):
+        if not self._is_whole:
             return self._generate_record_messages(record)
         version, received_at = self._stream_version, self._received_at
         return [

@@ -13,7 +13,7 @@ from tap_analytics.log.wording import one_line
 from tap_analytics.singer.bookmarks import ACCOUNTS, VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, Collection, Iterator, MutableMapping
 
     from singer_sdk.singerlib import Message
 
@@ -60,11 +60,12 @@ class StateMessages:
         return now - self._written >= max(INTERVAL, (now - self._began) / GROWTH)
 
 
-def find_errors(state: dict[str, Any]) -> Iterator[str]:
+def find_errors(state: dict[str, Any], known: Collection[str]) -> Iterator[str]:
     """Find what is wrong with a state.
 
     Args:
         state: The value of a STATE message.
+        known: The names of all streams. What belongs to others is passed on as it is.
 
     Yields:
         One line per error.
@@ -87,7 +88,7 @@ def find_errors(state: dict[str, Any]) -> Iterator[str]:
             yield f"The state of `{stream}` has `partitions`: it is not of this tap"
         elif not isinstance(bookmark.get(ACCOUNTS) or {}, dict):
             yield f"The state's `{ACCOUNTS}` of `{stream}` must be an object"
-        else:
+        elif stream in known:
             yield from _timestamp_errors(stream, bookmark)
 
 
@@ -102,11 +103,12 @@ def _timestamp_errors(stream: str, bookmark: dict[str, Any]) -> Iterator[str]:
             yield f"The state's bookmark of {name} is no timestamp: {one_line(repr(value), 100)}"
 
 
-def normalised(state: dict[str, Any]) -> dict[str, Any]:
+def normalised(state: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
     """Return a state without errors in the form that the tap works with.
 
     Args:
         state: The value of a STATE message in which `find_errors` has found nothing.
+        known: The names of all streams. What belongs to others is passed on as it is.
 
     Returns:
         The same with an object per stream, and timestamps in canonical form.
@@ -114,6 +116,9 @@ def normalised(state: dict[str, Any]) -> dict[str, Any]:
     bookmarks: dict[str, Any] = {}
     for stream, given in (state.get("bookmarks") or {}).items():
         bookmark = dict(given or {})
+        if stream not in known:
+            bookmarks[stream] = bookmark
+            continue
         bookmark.pop("partitions", None)
         if VALUE in bookmark and (value := canonical(bookmark.pop(VALUE))):
             bookmark[VALUE] = value
@@ -136,6 +141,7 @@ def find_warnings(state: dict[str, Any]) -> Iterator[str]:
     """
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     for stream, bookmark in state["bookmarks"].items():
-        latest = max([*bookmark.get(ACCOUNTS, {}).values(), bookmark.get(VALUE) or ""])
+        values = (*bookmark.get(ACCOUNTS, {}).values(), bookmark.get(VALUE))
+        latest = max((value for value in values if isinstance(value, str)), default="")
         if latest > now:
             yield f"The state's bookmark of `{stream}` lies in the future: {latest}"

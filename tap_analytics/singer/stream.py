@@ -26,11 +26,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk.exceptions import FatalAPIError
-from singer_sdk.mapper import RemoveRecordTransform
 
 from tap_analytics._compat import override
 from tap_analytics.exceptions import InvalidRecordError
-from tap_analytics.log.wording import listed, one_line
+from tap_analytics.log.wording import one_line
 from tap_analytics.singer.bookmarks import open_bookmarks
 from tap_analytics.singer.children import ParentStream
 from tap_analytics.singer.failures import StreamFailures
@@ -40,10 +39,7 @@ from tap_analytics.singer.state import StateMessages
 from tap_analytics.singer.statistics import SyncProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from singer_sdk import Tap
-    from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
     from tap_analytics.singer.connection import Connection
@@ -100,14 +96,7 @@ class AnalyticsStream(ParentStream, ABC):
         )
         if problem:
             self.log("%s: %s", self.name, problem, level=logging.WARNING)
-        if self.selected_children and isinstance(self.stream_maps[0], RemoveRecordTransform):
-            self.log(
-                "The stream map drops `%s`, and with it all records of %s, which are listed for "
-                "each of its records",
-                self.name,
-                listed(child.name for child in self.selected_children),
-                level=logging.WARNING,
-            )
+        self.warn_of_dropped_children()
 
     @override  # type: ignore[misc] # final for type checkers only
     def sync(self, context: Context | None = None) -> None:
@@ -163,8 +152,8 @@ class AnalyticsStream(ParentStream, ABC):
         if self._paginator.is_unsettled:
             self.is_unsettled = True
             self.log(
-                "%s still changed when its beginning was read for the sixth time; the next sync "
-                "reads the rest",
+                "%s still changed when its beginning had been read again five times; the next "
+                "sync reads the rest",
                 self.line("the listing"),
                 level=logging.WARNING,
             )
@@ -196,6 +185,9 @@ class AnalyticsStream(ParentStream, ABC):
         self.is_unsettled |= parent.is_unsettled
         if parent.is_complete:
             self._bookmarks.keep_only(parent.met)
+        elif self.ABORT_AT_RECORD_COUNT is not None:
+            # A connection test reads no listing to its end.
+            return
         elif self.connection.failures.reason is not None:
             self.failures.cut_short()
         elif not self.failures:
@@ -216,11 +208,6 @@ class AnalyticsStream(ParentStream, ABC):
         if self._run and self._run.states.is_due:
             self.save_bookmarks()
             self._run.states.write()
-
-    @override
-    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        # A connection test leaves no files behind.
-        return super().get_batch_config(config) if self.ABORT_AT_RECORD_COUNT is None else None
 
 
 def _line_of(stream: AnalyticsStream, error: Exception) -> str:

@@ -38,6 +38,7 @@ class AccountsStream(AnalyticsStream):
 
     name = "accounts"
     path = "/v1/accounts"
+    moves_to_front = True
 
     @override
     def get_child_context(self, record: Record, context: Context | None) -> dict[str, Any]:

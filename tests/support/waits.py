@@ -5,21 +5,33 @@ Whatever a test has to know of how the tap waits is here.
 
 from __future__ import annotations
 
-from threading import Event
+from array import array
+from contextlib import contextmanager
+from fcntl import ioctl
+from termios import FIONREAD
+from threading import Condition, Event
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tap_analytics.http import pause
 from tap_analytics.http.retries import retry_after
 from tap_analytics.http.session import PrefetchingSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pytest
 
+    from tap_analytics.sandbox import Reply, Request, Sandbox
+
 DEADLINE = 30.0
 """Seconds after which a test stops waiting for what should have happened."""
+
+QUIET = 0.05
+"""Seconds without a new request after which a client waits for answers."""
+
+MOST_OF_A_PIPE = 60_000
+"""What a pipe nobody reads from holds at least. On Linux it takes 65,536 bytes, or a page less."""
 
 
 def skip_waits_between_tries(patch: pytest.MonkeyPatch) -> list[float]:
@@ -108,3 +120,45 @@ def wait_until(condition: Callable[[], bool]) -> None:
         never.wait(0.001)
     message = "what was waited for has not happened"
     raise AssertionError(message)
+
+
+def unread_bytes(pipe: IO[bytes] | None) -> int:
+    """Return how much a pipe holds.
+
+    Args:
+        pipe: The end to read from.
+    """
+    assert pipe
+    count = array("i", [0])
+    ioctl(pipe.fileno(), FIONREAD, count)
+    return count[0]
+
+
+@contextmanager
+def answers_held_back(sandbox: Sandbox) -> Iterator[list[int]]:
+    """Answer only when no further request comes.
+
+    Args:
+        sandbox: The server.
+
+    Yields:
+        How many requests were in flight as each arrived. It grows.
+    """
+    changed, in_flight, counts = Condition(), [0], list[int]()
+    answer = sandbox.intercept
+
+    def hold(request: Request) -> Reply | None:
+        with changed:
+            in_flight[0] += 1
+            counts.append(in_flight[0])
+            changed.notify_all()
+            while changed.wait(QUIET):
+                pass
+        reply = answer(request) if answer else None
+        with changed:
+            in_flight[0] -= 1
+        return reply
+
+    sandbox.intercept = hold
+    yield counts
+    sandbox.intercept = answer

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from sandboxes import only
 
-from tap_analytics.sandbox import Reply, Request, Sandbox
+from tap_analytics.listing.timestamps import canonical
+from tap_analytics.sandbox import Reply, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from runs import RunTap
 
@@ -21,12 +21,6 @@ LISTINGS = {
     "content_items": "/v1/social/contents",
     "social_income_transactions": "/v1/social/income/transactions",
 }
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(rows=25, live=True) as running:
-        yield running
 
 
 def visited(sandbox: Sandbox, stream: str) -> set[str]:
@@ -41,10 +35,14 @@ def accounts_of(sandbox: Sandbox) -> set[str]:
     return {account["id"] for account in sandbox.data["accounts"]}
 
 
-def test_the_live_service_refuses_a_listing_of_all_accounts(
-    run_tap: RunTap, sandbox: Sandbox
-) -> None:
-    run = run_tap(only("creator", sandbox))
+def owners(sandbox: Sandbox, stream: str) -> set[str]:
+    """Return the accounts that have records in a stream."""
+    return {record["account"]["id"] for record in sandbox.data[stream]}
+
+
+def test_the_live_service_refuses_a_listing_of_all_accounts(run_tap: RunTap) -> None:
+    with Sandbox(rows=25, live=True) as sandbox:
+        run = run_tap(only("creator", sandbox))
     assert run.status == 1
     assert "content_items: 400 Bad Request for /v1/social/contents" in run.errors[0]
     assert "account_id" in run.errors[0]
@@ -61,24 +59,32 @@ def test_every_account_is_listed_and_every_record_arrives_once(
     assert len(run.of_type("SCHEMA", stream)) == 1
 
 
-def test_transactions_are_asked_for_with_both_ends_of_the_period(
+def test_transactions_are_asked_for_with_dates_that_hide_nothing(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
-    days = {datetime.now(UTC).date()}
     run_tap(only("creator", sandbox, content_by_account=True))
     run_tap(only("creator", sandbox, content_by_account=True, start_date="2023-04-05T23:00:00Z"))
-    days.add(datetime.now(UTC).date())
     queries = [
         request.query
         for request in sandbox.requests
         if request.path == LISTINGS["social_income_transactions"]
     ]
-    assert {query["transaction_from_date"] for query in queries} == {"2000-01-01", "2023-04-05"}
-    assert {query["transaction_to_date"] for query in queries} <= {
-        str(day + timedelta(days=1)) for day in days
-    }
+    assert {
+        (query["transaction_from_date"], query["transaction_to_date"]) for query in queries
+    } == {("1900-01-01", "2999-12-31")}
     contents = [r.query for r in sandbox.requests if r.path == LISTINGS["content_items"]]
     assert {tuple(query) for query in contents} == {("limit", "offset", "account_id")}
+
+
+@pytest.mark.parametrize("day", ["1999-12-31", "2030-06-01"])
+def test_income_of_any_day_arrives(run_tap: RunTap, sandbox: Sandbox, day: str) -> None:
+    # It was changed after `start_date`, whenever it is or was earned.
+    record = sandbox.data["social_income_transactions"][3]
+    record.update(transaction_at=f"{day}T10:00:00", updated_at="2025-06-01T10:00:00")
+    run = run_tap(
+        only("creator", sandbox, content_by_account=True, start_date="2025-05-01T00:00:00Z")
+    )
+    assert record["id"] in run.ids("social_income_transactions")
 
 
 def test_content_of_unchanged_accounts_is_read_though_they_are_not_emitted(
@@ -118,32 +124,122 @@ def test_content_of_every_account_is_read_when_accounts_are_deselected(
     assert 0 < len(second.ids("content_items")) < 25
 
 
-def test_the_state_of_300_accounts_is_as_small_as_that_of_one(run_tap: RunTap) -> None:
-    with Sandbox(rows=300, live=True) as sandbox:
+def size(value: object) -> int:
+    return len(json.dumps(value, separators=(",", ":")))
+
+
+def test_the_state_takes_at_most_90_bytes_per_stream_and_account(run_tap: RunTap) -> None:
+    with Sandbox(rows=300) as sandbox:
         run = run_tap(only("creator", sandbox, content_by_account=True, page_size=100))
-        assert visited(sandbox, "content_items") == accounts_of(sandbox)
         assert len(accounts_of(sandbox)) == 300
-    sizes = [len(json.dumps(message["value"])) for message in run.of_type("STATE")]
-    assert max(sizes) < 3000
-    assert sizes[-1] < 1000
-    for stream in LISTINGS:
-        bookmark = run.state["bookmarks"][stream]
-        assert bookmark.keys() == {"replication_key", "replication_key_value"}
+        for stream in LISTINGS:
+            assert visited(sandbox, stream) == accounts_of(sandbox)
+            accounts = run.account_bookmarks(stream)
+            assert accounts.keys() == owners(sandbox, stream)
+            assert run.state["bookmarks"][stream].keys() == {"replication_key", "accounts"}
+            assert size(accounts) / len(accounts) <= 90
+    sizes = [size(message["value"]) for message in run.of_type("STATE")]
+    assert sum(sizes) < 20 * sizes[-1]
 
 
-def test_a_failure_at_one_account_moves_no_bookmark(run_tap: RunTap, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("stream", LISTINGS)
+def test_an_account_that_fails_keeps_its_bookmark_and_only_that_one(
+    run_tap: RunTap, sandbox: Sandbox, stream: str
+) -> None:
     config = only("creator", sandbox, content_by_account=True, max_retries=0)
     first = run_tap(config)
+    before = first.account_bookmarks(stream)
     sandbox.advance()
-    last = sandbox.data["accounts"][-1]["id"]
-
-    def fail(request: Request) -> Reply | None:
-        return Reply(status=503) if request.query.get("account_id") == last else None
-
-    sandbox.intercept = fail
+    failing = max(before)
+    path = LISTINGS[stream]
+    sandbox.intercept = lambda request: (
+        Reply(status=503)
+        if request.path == path and request.query["account_id"] == failing
+        else None
+    )
     failed = run_tap(config, state=first.state)
     assert failed.status == 1
+    assert [line.split(":")[0] for line in failed.errors] == [f"{stream} (account_id {failing})"]
+    after = failed.account_bookmarks(stream)
+    assert after[failing] == before[failing]
+    assert all(after[account] > before[account] for account in before.keys() - {failing})
+    sandbox.intercept = None
+    sandbox.requests.clear()
+    again = run_tap(config, state=failed.state)
+    assert again.status == 0
+    due = {
+        record["id"]
+        for record in sandbox.data[stream]
+        if record["account"]["id"] == failing
+        and (canonical(record["updated_at"]) or "") >= before[failing]
+    }
+    assert due <= {*again.ids(stream)}
+    # Of the others nothing is emitted twice but what may have changed since the bookmark.
+    latest = max(after.values())
+    others = [r for r in again.records(stream) if r["account"]["id"] != failing]
+    assert all(record["updated_at"] >= latest for record in others)
+
+
+def test_accounts_are_caught_up_from_their_own_bookmarks(run_tap: RunTap, sandbox: Sandbox) -> None:
+    config = only("creator", sandbox, content_by_account=True)
+    first = run_tap(config)
+    bookmarks = first.account_bookmarks("content_items")
+    account = min(bookmarks)
+    state = json.loads(json.dumps(first.state))
+    del state["bookmarks"]["content_items"]["accounts"][account]
+    again = run_tap(config, state=state)
+    expected = {r["id"] for r in sandbox.data["content_items"] if r["account"]["id"] == account}
+    assert expected <= {*again.ids("content_items")}
+    assert again.account_bookmarks("content_items") == bookmarks
+
+
+def test_an_account_that_is_no_longer_listed_leaves_the_state(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    config = only("creator", sandbox, content_by_account=True)
+    first = run_tap(config)
+    gone = sandbox.data["content_items"][0]["account"]["id"]
+    accounts = sandbox.data["accounts"]
+    sandbox.data["accounts"] = [account for account in accounts if account["id"] != gone]
+    second = run_tap(config, state=first.state)
+    assert first.account_bookmarks("content_items").keys() - second.account_bookmarks(
+        "content_items"
+    ).keys() == {gone}
+    # When it comes back it is read from the start.
+    sandbox.data["accounts"] = accounts
+    third = run_tap(config, state=second.state)
+    expected = {r["id"] for r in sandbox.data["content_items"] if r["account"]["id"] == gone}
+    assert expected <= {*third.ids("content_items")}
+
+
+def test_a_state_with_one_bookmark_for_all_accounts_is_read_again_and_that_is_said(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    config = only("creator", sandbox, content_by_account=True)
+    first = run_tap(only("creator", sandbox))
+    second = run_tap(config, state=first.state)
     for stream in LISTINGS:
-        assert failed.bookmark(stream) == first.bookmark(stream)
-    # The accounts themselves could be read, and are visited all the same next time.
-    assert (failed.bookmark("accounts") or "") > (first.bookmark("accounts") or "")
+        assert {*second.ids(stream)} == {record["id"] for record in sandbox.data[stream]}
+        assert any(
+            line.startswith(f"{stream}: the state has one bookmark for all accounts")
+            for line in second.warnings
+        )
+    third = run_tap(only("creator", sandbox), state=second.state)
+    assert {*third.ids("content_items")} == {r["id"] for r in sandbox.data["content_items"]}
+    assert any(
+        line.startswith("content_items: the state has bookmarks by account")
+        for line in third.warnings
+    )
+
+
+def test_an_account_whose_product_is_still_being_synced_keeps_its_bookmark(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    busy = sandbox.data["content_items"][0]["account"]["id"]
+    (account,) = (a for a in sandbox.data["accounts"] if a["id"] == busy)
+    settled: Mapping[str, object] = account.get("data") or {}
+    account["data"] = {**settled, "engagement": {"status": "IN_PROGRESS", "last_sync_at": None}}
+    run = run_tap(only("creator", sandbox, content_by_account=True))
+    assert {*run.ids("content_items")} == {r["id"] for r in sandbox.data["content_items"]}
+    bookmarks = run.account_bookmarks("content_items")
+    assert bookmarks.keys() == owners(sandbox, "content_items") - {busy}

@@ -55,7 +55,7 @@ def test_a_wrong_setting_ends_the_process_with_status_1(command: list[str], tmp_
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "`page_size`: 0 is less than the minimum of 1" in done.stderr
+    assert "`page_size`: 0 is less than the minimum of 2" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -125,7 +125,8 @@ def test_several_config_files_are_merged(run_tap: RunTap, sandbox: Sandbox, tmp_
     more.write_text('{"page_size": 25}')
     run = run_tap(only("creator", sandbox, page_size=5), "--config", str(more))
     assert run.status == 0
-    assert {request.query["limit"] for request in sandbox.requests} == {"25"}
+    first = [request.query for request in sandbox.requests if request.query["offset"] == "0"]
+    assert {query["limit"] for query in first} == {"25"}
 
 
 def test_every_setting_is_read_from_the_environment(
@@ -134,7 +135,7 @@ def test_every_setting_is_read_from_the_environment(
     environment = {
         **sandbox.environment,
         "TAP_ANALYTICS_CONTENT_BY_ACCOUNT": "true",
-        "TAP_ANALYTICS_START_DATE": "2001-02-03",
+        "TAP_ANALYTICS_START_DATE": "2025-06-01",
         "TAP_ANALYTICS_LOOKBACK_WINDOW": "60",
         "TAP_ANALYTICS_PAGE_SIZE": "7",
         "TAP_ANALYTICS_MAX_RETRIES": "0",
@@ -150,10 +151,15 @@ def test_every_setting_is_read_from_the_environment(
     run = run_tap(None, "--config=ENV")
     assert run.status == 0, run.log
     creator_requests = [r for r in sandbox.requests if r.path.startswith("/v1/")]
-    assert {request.query["limit"] for request in creator_requests} == {"7"}
+    # An account without content is asked again with the largest limit.
+    first = [
+        r.query for r in creator_requests if r.path == "/v1/users" and r.query["offset"] == "0"
+    ]
+    assert [query["limit"] for query in first] == ["7"]
     assert {request.headers["User-Agent"] for request in sandbox.requests} == {"pipeline/7"}
-    transactions = [r for r in creator_requests if r.path.endswith("/transactions")]
-    assert {r.query["transaction_from_date"] for r in transactions} == {"2001-02-03"}
+    assert any("account_id" in request.query for request in creator_requests)
+    assert 0 < len(run.ids("profiles")) < 25
+    assert all(record["updated_at"] >= "2025-06-01" for record in run.records("profiles"))
     assert all(len(record["name"]) == 64 for record in run.records("users"))
     assert any("user__id" in record for record in run.records("accounts"))
 

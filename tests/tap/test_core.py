@@ -19,9 +19,9 @@ _per_account: dict[str, object] = {**_whole, "content_by_account": True}
 
 @pytest.fixture(scope="module", autouse=True)
 def _sandboxes() -> Iterator[None]:
-    with Sandbox(rows=25) as whole, Sandbox(rows=25, live=True) as per_account:
+    with Sandbox(rows=25) as whole, Sandbox(rows=25) as per_account:
         _whole.update(whole.settings)
-        _per_account.update(per_account.settings)
+        _per_account.update(per_account.settings, content_by_account=True)
         yield
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from array import array
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from fcntl import ioctl
 from pathlib import Path
-from termios import FIONREAD
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sandboxes import CREATOR_STREAMS, EXPERIENCE_STREAMS, STREAMS, impatient, only
-from waits import DEADLINE, wait_until
+from waits import DEADLINE, MOST_OF_A_PIPE, send_nothing_ahead, unread_bytes, wait_until
 
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
@@ -87,7 +85,7 @@ def test_records_read_before_a_stream_fails_arrive(run_tap: RunTap, sandbox: San
     )
     run = run_tap(only("creator", sandbox, max_retries=0))
     assert run.status == 1
-    assert len(run.ids("users")) == 20
+    assert len(run.ids("users")) == 19
     assert run.bookmark("users") is None
     assert len(run.ids("profiles")) == 25
 
@@ -132,8 +130,9 @@ def test_wrong_credentials_end_all_streams_of_their_api_with_one_error(
 
 
 def test_streams_synced_before_credentials_are_revoked_keep_their_bookmarks(
-    run_tap: RunTap, sandbox: Sandbox
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    send_nothing_ahead(monkeypatch)
     order = list(json.loads(run_tap(only("creator", sandbox), "--discover").output)["streams"])
     names = [entry["tap_stream_id"] for entry in order]
     revoked = False
@@ -157,14 +156,8 @@ def test_streams_synced_before_credentials_are_revoked_keep_their_bookmarks(
 # Accounts
 
 
-@pytest.fixture
-def live() -> Iterator[Sandbox]:
-    with Sandbox(rows=25, live=True) as running:
-        yield running
-
-
-def for_account(number: int, live: Sandbox, reply: Reply) -> Callable[[Request], Reply | None]:
-    account = live.data["accounts"][number]["id"]
+def for_account(number: int, sandbox: Sandbox, reply: Reply) -> Callable[[Request], Reply | None]:
+    account = sandbox.data["accounts"][number]["id"]
     return lambda request: (
         reply
         if request.query.get("account_id") == account and request.path == "/v1/social/contents"
@@ -172,54 +165,85 @@ def for_account(number: int, live: Sandbox, reply: Reply) -> Callable[[Request],
     )
 
 
-def test_the_other_accounts_are_read_when_one_fails(run_tap: RunTap, live: Sandbox) -> None:
-    whole = run_tap(only("creator", live, content_by_account=True))
-    account = live.data["accounts"][3]["id"]
-    live.intercept = for_account(3, live, Reply(status=404))
-    run = run_tap(only("creator", live, content_by_account=True))
+def test_the_other_accounts_are_read_when_one_fails(run_tap: RunTap, sandbox: Sandbox) -> None:
+    whole = run_tap(only("creator", sandbox, content_by_account=True))
+    account = sandbox.data["accounts"][3]["id"]
+    sandbox.intercept = for_account(3, sandbox, Reply(status=404))
+    run = run_tap(only("creator", sandbox, content_by_account=True))
     assert run.status == 1
     (error,) = run.errors
     assert error.startswith(f"content_items (account_id {account}): 404 Not Found for ")
     missing = set(whole.ids("content_items")) - set(run.ids("content_items"))
     assert missing == {
-        item["id"] for item in live.data["content_items"] if item["account"]["id"] == account
+        item["id"] for item in sandbox.data["content_items"] if item["account"]["id"] == account
     }
-    assert run.bookmark("content_items") is None
-    assert run.bookmark("social_income_transactions")
-    assert run.bookmark("accounts")
-
-
-def test_accounts_that_fail_are_counted_in_one_error_line(run_tap: RunTap, live: Sandbox) -> None:
-    live.intercept = failing(Reply(status=403), "/v1/social/contents")
-    run = run_tap(only("creator", live, content_by_account=True))
-    (error,) = run.errors
-    assert error.endswith(f" (and {len(live.data['accounts']) - 1} more of its listings)")
-    assert run.bookmark("social_income_transactions")
-
-
-def test_a_listing_that_is_down_is_not_retried_for_every_account(
-    run_tap: RunTap, live: Sandbox
-) -> None:
-    live.intercept = failing(Reply(status=500), "/v1/social/contents")
-    run = run_tap(only("creator", live, content_by_account=True, max_concurrent_requests=1))
-    assert run.status == 1
-    asked = [r.query["account_id"] for r in live.requests if r.path == "/v1/social/contents"]
-    # The first pages of others have been asked for ahead of need, but none is asked for again.
-    assert [asked.count(account) for account in set(asked) - {asked[0]}] == [1] * (
-        len(set(asked)) - 1
+    assert run.account_bookmarks("content_items").keys() == (
+        whole.account_bookmarks("content_items").keys() - {account}
     )
-    assert run.bookmark("social_income_transactions")
+    for stream in ("social_income_transactions", "accounts"):
+        assert run.state["bookmarks"][stream] == whole.state["bookmarks"][stream]
+
+
+def test_ten_accounts_that_fail_are_named_and_the_others_counted(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    sandbox.intercept = failing(Reply(status=403), "/v1/social/contents")
+    run = run_tap(only("creator", sandbox, content_by_account=True))
+    assert run.status == 1
+    *named, counted = run.errors
+    accounts = [account["id"] for account in sandbox.data["accounts"]]
+    assert [line.split(":")[0] for line in named] == [
+        f"content_items (account_id {account})" for account in accounts[:10]
+    ]
+    assert counted == f"content_items: and {len(accounts) - 10} more of its listings"
+    # The log names them as they fail, too, and no more of them.
+    assert sum("everything else goes on" in line for line in run.warnings) == 10
+    assert run.account_bookmarks("content_items") == {}
+    assert run.account_bookmarks("social_income_transactions")
+
+
+def test_an_api_is_given_up_after_three_listings_in_a_row_that_use_up_their_retries(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    sandbox.intercept = failing(Reply(status=500), "/v1/social/contents", "/transactions")
+    run = run_tap(
+        only("creator", sandbox, content_by_account=True, max_concurrent_requests=1, max_retries=2)
+    )
+    assert run.status == 1
+    first, second = (account["id"] for account in sandbox.data["accounts"][:2])
+    assert [line.split(":")[0] for line in run.errors] == [
+        f"content_items (account_id {first})",
+        f"social_income_transactions (account_id {first})",
+        f"content_items (account_id {second})",
+    ]
+    last = run.errors[-1]
+    assert "; tried 3 times; 3 listings in a row have failed; also not read: " in last
+    for stream in ("social_income_transactions", "profiles", "users", "work_platforms"):
+        assert f"`{stream}`" in last
+        assert run.ids(stream) == []
+    assert "`content_items`" not in last
+
+
+def test_listings_that_fail_in_turn_with_others_that_do_not_give_up_no_api(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    sandbox.intercept = failing(Reply(status=500), "/v1/social/contents")
+    run = run_tap(only("creator", sandbox, content_by_account=True, max_retries=0))
+    assert run.status == 1
+    assert len(run.ids("social_income_transactions")) == 25
+    assert len(run.ids("users")) == 25
+    assert run.errors[-1] == "content_items: and 15 more of its listings"
 
 
 def test_streams_read_per_account_are_incomplete_when_the_accounts_are(
-    run_tap: RunTap, live: Sandbox
+    run_tap: RunTap, sandbox: Sandbox
 ) -> None:
-    live.intercept = lambda request: (
+    sandbox.intercept = lambda request: (
         Reply(status=500)
         if request.path == "/v1/accounts" and request.query["offset"] == "18"
         else None
     )
-    run = run_tap(only("creator", live, content_by_account=True, max_retries=0))
+    run = run_tap(only("creator", sandbox, content_by_account=True, max_retries=0))
     assert run.status == 1
     assert [line.split(":")[0] for line in run.errors] == [
         "accounts",
@@ -227,22 +251,27 @@ def test_streams_read_per_account_are_incomplete_when_the_accounts_are(
         "social_income_transactions",
     ]
     assert "incomplete, as it is read for each of `accounts`" in run.errors[1]
-    for stream in ("accounts", "content_items", "social_income_transactions"):
-        assert run.bookmark(stream) is None
-    assert run.ids("content_items")
+    assert run.bookmark("accounts") is None
+    # The accounts that were met have been read to their ends.
+    met = {account["id"] for account in sandbox.data["accounts"][:19]}
+    for stream in ("content_items", "social_income_transactions"):
+        assert run.account_bookmarks(stream).keys() == met & {
+            record["account"]["id"] for record in sandbox.data[stream]
+        }
 
 
 @pytest.mark.parametrize("path", ["/v1/accounts", "/v1/social/contents"])
 def test_wrong_credentials_are_one_error_when_content_is_read_per_account(
-    run_tap: RunTap, live: Sandbox, path: str
+    run_tap: RunTap, sandbox: Sandbox, path: str
 ) -> None:
-    live.intercept = failing(Reply(status=401), path)
-    run = run_tap(only("creator", live, content_by_account=True))
+    sandbox.intercept = failing(Reply(status=401), path)
+    run = run_tap(only("creator", sandbox, content_by_account=True))
     (error,) = run.errors
     assert "401 Unauthorized" in error
     for stream in ("accounts", "content_items", "social_income_transactions"):
         assert stream in error
         assert run.bookmark(stream) is None
+        assert run.account_bookmarks(stream) == {}
 
 
 # Versions
@@ -254,8 +283,8 @@ def full_table(catalog: dict[str, Any]) -> dict[str, Any]:
     return catalog
 
 
-def test_a_version_is_activated_after_all_its_records(run_tap: RunTap, live: Sandbox) -> None:
-    config = only("creator", live, content_by_account=True, emit_activate_version_messages=True)
+def test_a_version_is_activated_after_all_its_records(run_tap: RunTap, sandbox: Sandbox) -> None:
+    config = only("creator", sandbox, content_by_account=True, emit_activate_version_messages=True)
     catalog = full_table(json.loads(run_tap(config, "--discover").output))
     run = run_tap(config, catalog=catalog)
     for stream in CREATOR_STREAMS:
@@ -264,10 +293,10 @@ def test_a_version_is_activated_after_all_its_records(run_tap: RunTap, live: San
         assert kinds[-1] == "ACTIVATE_VERSION"
 
 
-def test_a_version_that_is_incomplete_is_not_activated(run_tap: RunTap, live: Sandbox) -> None:
-    config = only("creator", live, content_by_account=True, emit_activate_version_messages=True)
+def test_a_version_that_is_incomplete_is_not_activated(run_tap: RunTap, sandbox: Sandbox) -> None:
+    config = only("creator", sandbox, content_by_account=True, emit_activate_version_messages=True)
     catalog = full_table(json.loads(run_tap(config, "--discover").output))
-    live.intercept = for_account(3, live, Reply(status=404))
+    sandbox.intercept = for_account(3, sandbox, Reply(status=404))
     run = run_tap(config, catalog=catalog)
     activated = {message["stream"] for message in run.of_type("ACTIVATE_VERSION")}
     assert activated == set(CREATOR_STREAMS) - {"content_items"}
@@ -338,11 +367,12 @@ def test_discovery_ends_quietly_when_nobody_reads_the_catalog(
 
 def test_a_signal_in_the_middle_of_opening_a_socket_prints_no_exception() -> None:
     code = """if True:
-        import socket
-        from tap_analytics.tap import TapAnalytics
+        import os, signal, socket, sys
+        from tap_analytics.singer.signals import end_on_signals
 
+        end_on_signals(sys.exit)
         try:
-            TapAnalytics()._handle_termination(15, None)
+            os.kill(os.getpid(), signal.SIGTERM)
         finally:
             # Of which Python 3.13 and later say that it can't be closed.
             socket.SocketIO.__new__(socket.SocketIO)
@@ -353,56 +383,92 @@ def test_a_signal_in_the_middle_of_opening_a_socket_prints_no_exception() -> Non
     assert b"Exception" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize(
-    "settings", [{}, {"content_by_account": True}], ids=["plain", "per account"]
-)
-def test_a_signal_ends_the_tap_with_the_last_valid_state(
-    tmp_path: Path, number: signal.Signals, settings: dict[str, Any], run_tap: RunTap
-) -> None:
-    arrived, answered = threading.Event(), threading.Event()
+def hanging(path: str, after: int, arrived: threading.Event) -> Callable[[Request], None]:
+    """Answer no request for a path any more after the first ones."""
+    numbers = itertools.count()
 
     def hang(request: Request) -> None:
-        if request.path.endswith("/contents") and len(answered_pages) == 2:
+        if request.path == path and next(numbers) >= after:
             arrived.set()
-            answered.wait(DEADLINE)
-        elif request.path.endswith("/contents"):
-            answered_pages.append(request)
+            threading.Event().wait(DEADLINE)
 
-    answered_pages: list[Request] = []
-    with Sandbox(rows=60, live=bool(settings), intercept=hang) as sandbox:
-        with start(sandbox, tmp_path, max_concurrent_requests=2, **settings) as process:
-            reader = ThreadPoolExecutor().submit(process.communicate)
-            assert arrived.wait(DEADLINE)
-            process.send_signal(number)
-            stuck = threading.Timer(DEADLINE, process.kill)
-            stuck.start()
-            output, log = reader.result()
-            stuck.cancel()
-        answered.set()
-        sandbox.intercept = None
-        assert process.returncode == 128 + number
-        assert b"Traceback" not in log
-        assert output.endswith(b"\n")
-        messages = [json.loads(line) for line in output.splitlines()]
-        assert messages[-1]["type"] == "STATE"
-        state = messages[-1]["value"]
-        assert ("replication_key_value" in state["bookmarks"]["accounts"]) != bool(settings)
-        assert "replication_key_value" not in state["bookmarks"].get("content_items", {})
-        rest = run_tap(impatient(sandbox, **settings), state=state)
-        assert rest.status == 0
-        assert set(rest.ids("content_items")) == {r["id"] for r in sandbox.data["content_items"]}
+    return hang
 
 
-# A pipe of Linux takes 65,536 bytes, or a page less.
-MOST_OF_A_PIPE = 60_000
+def has_bookmark(line: bytes, stream: str) -> bool:
+    message = json.loads(line)
+    bookmarks = message["value"]["bookmarks"] if message["type"] == "STATE" else {}
+    return "replication_key_value" in bookmarks.get(stream, {})
 
 
-def unread_bytes(pipe: IO[bytes] | None) -> int:
-    assert pipe
-    count = array("i", [0])
-    ioctl(pipe.fileno(), FIONREAD, count)
-    return count[0]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_tap_with_the_last_valid_state(
+    tmp_path: Path, number: signal.Signals, sandbox: Sandbox, run_tap: RunTap
+) -> None:
+    arrived = threading.Event()
+    sandbox.intercept = hanging("/v1/social/contents", 2, arrived)
+    head = []
+    with start(sandbox, tmp_path) as process:
+        assert process.stdout
+        assert process.stderr
+        # STATE messages flush the output.
+        for line in process.stdout:
+            head.append(line)
+            if has_bookmark(line, "accounts"):
+                break
+        assert arrived.wait(DEADLINE)
+        process.send_signal(number)
+        output = b"".join(head) + process.stdout.read()
+        log = process.stderr.read()
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in log
+    assert output.endswith(b"\n")
+    messages = [json.loads(line) for line in output.splitlines()]
+    assert messages[-1]["type"] == "STATE"
+    state = messages[-1]["value"]
+    assert "replication_key_value" in state["bookmarks"]["accounts"]
+    assert "replication_key_value" not in state["bookmarks"]["content_items"]
+    sandbox.intercept = None
+    rest = run_tap(impatient(sandbox), state=state)
+    assert rest.status == 0
+    assert set(rest.ids("content_items")) == {r["id"] for r in sandbox.data["content_items"]}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_tap_with_the_bookmarks_of_the_accounts_that_have_been_read(
+    tmp_path: Path, number: signal.Signals, sandbox: Sandbox, run_tap: RunTap
+) -> None:
+    arrived = threading.Event()
+    sandbox.intercept = hanging("/v1/social/contents", 20, arrived)
+    with start(sandbox, tmp_path, content_by_account=True, max_concurrent_requests=1) as process:
+        reader = ThreadPoolExecutor().submit(process.communicate)
+        assert arrived.wait(DEADLINE)
+        process.send_signal(number)
+        output, log = reader.result()
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in log
+    messages = [json.loads(line) for line in output.splitlines()]
+    assert messages[-1]["type"] == "STATE"
+    state = messages[-1]["value"]
+    assert "replication_key_value" not in state["bookmarks"]["accounts"]
+    read = state["bookmarks"]["content_items"]["accounts"]
+    content = sandbox.data["content_items"]
+    assert 0 < len(read) < len({record["account"]["id"] for record in content})
+    before = {
+        message["record"]["id"]
+        for message in messages
+        if message["type"] == "RECORD" and message["stream"] == "content_items"
+    }
+    assert before >= {record["id"] for record in content if record["account"]["id"] in read}
+    sandbox.intercept = None
+    config = impatient(sandbox, content_by_account=True)
+    rest = run_tap(config, state=state)
+    assert rest.status == 0
+    assert before | {*rest.ids("content_items")} == {record["id"] for record in content}
+    # Next to nothing comes twice: what may have changed since the bookmark.
+    latest = max(read.values())
+    again = [r for r in rest.records("content_items") if r["account"]["id"] in read]
+    assert all(record["updated_at"] >= latest for record in again)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -20,15 +19,17 @@ from itertools import cycle
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
-from conftest import EXPERIENCE_STREAMS, STREAMS, Run, RunTap, impatient, only
+from sandboxes import EXPERIENCE_STREAMS, STREAMS, impatient, only
+from waits import DEADLINE, send_ahead_on_loopback, send_nothing_ahead, wait_until
 
-from tap_analytics.http.session import PrefetchingSession
 from tap_analytics.log.terminal import StatusLine, status_line
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from runs import Run, RunTap
 
 TAP = [sys.executable, "-m", "tap_analytics"]
 PATHS = {
@@ -75,10 +76,7 @@ def assert_counts(run: Run, sandbox: Sandbox) -> None:
     assert Counter(column(run, "retries")) == retries
     # What has been sent ahead in vain may still be on its way.
     asked = column(run, "requests")
-    for _ in range(1000):
-        if len(sandbox.requests) >= table["total"]["requests"]:
-            break
-        time.sleep(0.01)
+    wait_until(lambda: len(sandbox.requests) >= table["total"]["requests"])
     assert Counter(map(stream_of, sandbox.requests)) == Counter(asked)
 
 
@@ -118,9 +116,9 @@ class Trouble:
 @pytest.fixture(params=[True, False], ids=["ahead", "not ahead"])
 def is_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Send requests ahead, or not."""
-    monkeypatch.setattr("tap_analytics.http.throttle.NOTICEABLE", 0.0)
+    send_ahead_on_loopback(monkeypatch)
     if not request.param:
-        monkeypatch.setattr(PrefetchingSession, "hint", lambda *_: None)
+        send_nothing_ahead(monkeypatch)
     return bool(request.param)
 
 
@@ -128,10 +126,12 @@ def is_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("is_ahead")
-@pytest.mark.parametrize("is_live", [False, True], ids=["plain", "per account"])
-def test_the_table_says_what_was_emitted_and_asked_for(run_tap: RunTap, *, is_live: bool) -> None:
-    with Sandbox(rows=45, live=is_live) as sandbox:
-        run = run_tap(impatient(sandbox))
+@pytest.mark.parametrize("by_account", [False, True], ids=["plain", "per account"])
+def test_the_table_says_what_was_emitted_and_asked_for(
+    run_tap: RunTap, *, by_account: bool
+) -> None:
+    with Sandbox(rows=45) as sandbox:
+        run = run_tap(impatient(sandbox, content_by_account=by_account))
         assert run.status == 0
         assert_counts(run, sandbox)
     assert set(table_of(run)) == {*STREAMS, "total"}
@@ -140,11 +140,13 @@ def test_the_table_says_what_was_emitted_and_asked_for(run_tap: RunTap, *, is_li
     assert not any(column(run, "throttled").values())
 
 
-@pytest.mark.parametrize("is_live", [False, True], ids=["plain", "per account"])
-def test_the_table_says_what_went_wrong(run_tap: RunTap, *, is_ahead: bool, is_live: bool) -> None:
+@pytest.mark.parametrize("by_account", [False, True], ids=["plain", "per account"])
+def test_the_table_says_what_went_wrong(
+    run_tap: RunTap, *, is_ahead: bool, by_account: bool
+) -> None:
     trouble = Trouble()
-    with Sandbox(rows=45, live=is_live, intercept=trouble) as sandbox:
-        run = run_tap(impatient(sandbox))
+    with Sandbox(rows=45, intercept=trouble) as sandbox:
+        run = run_tap(impatient(sandbox, content_by_account=by_account))
         assert run.status == 0, run.log
         assert_counts(run, sandbox)
     throttled = {
@@ -229,7 +231,7 @@ def test_the_columns_stand_below_their_names(run_tap: RunTap, sandbox: Sandbox) 
 
 
 def test_only_what_is_read_is_in_the_table(run_tap: RunTap) -> None:
-    with Sandbox(rows=25, live=True) as sandbox:
+    with Sandbox(rows=25) as sandbox:
         config = only("creator", sandbox, content_by_account=True)
         catalog = json.loads(run_tap(config, "--discover").output)
         for entry in catalog["streams"]:
@@ -342,7 +344,7 @@ def on_terminal(
     ) as process:
         os.close(terminal.device)
         terminal.device = -1
-        stuck = threading.Timer(60, process.kill)
+        stuck = threading.Timer(DEADLINE, process.kill)
         stuck.start()
         try:
             yield process
@@ -353,7 +355,7 @@ def on_terminal(
 def holding(path: str, event: threading.Event) -> Callable[[Request], None]:
     def hold(request: Request) -> None:
         if request.path == path:
-            event.wait(60)
+            event.wait(DEADLINE)
 
     return hold
 

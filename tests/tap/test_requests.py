@@ -219,8 +219,8 @@ def test_a_server_that_is_not_there_is_an_error_after_all_tries(
     [
         (401, "creator", "; check `client_id` and `client_secret`"),
         (401, "experience", "; check `username` and `password`"),
-        (403, "creator", "; check that `client_id` and `client_secret` belong to an account that"),
-        (403, "experience", "; check that `username`, `password` and `account_id` belong"),
+        (403, "creator", "; check that `client_id` and `client_secret` may read this"),
+        (403, "experience", "; check that `username`, `password` and `account_id` may read this"),
         (404, "experience", "; check `experience_api_url` and `account_id`"),
         (404, "creator", "; check `creator_api_url`"),
         (400, "creator", ""),
@@ -353,10 +353,12 @@ def test_an_empty_listing_of_any_shape_is_no_error(run_tap: RunTap, sandbox: San
         assert run.of_type("SCHEMA", stream)
 
 
-def paged(shape: Callable[[list[dict[str, object]], int, int], object]) -> Callable[..., Reply]:
-    """Serve 25 users in pages of another kind than the sandbox's."""
+def paged(
+    shape: Callable[[list[dict[str, object]], int, int], object], count: int = 25
+) -> Callable[..., Reply]:
+    """Serve listings in pages of another kind than the sandbox's."""
     rows: list[dict[str, object]] = [
-        {"id": str(row), "updated_at": "2024-05-01T10:00:00"} for row in range(25)
+        {"id": str(row), "updated_at": "2024-05-01T10:00:00"} for row in range(count)
     ]
 
     def intercept(request: Request) -> Reply:
@@ -401,14 +403,27 @@ def test_every_record_arrives_once_and_in_order_however_a_server_pages(
     assert run.ids("users") == [str(row) for row in range(25)]
 
 
-def test_a_server_that_ignores_offset_ends_the_stream_instead_of_looping(
+def test_a_server_that_ignores_offset_and_may_hold_more_is_an_error(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
-    sandbox.intercept = paged(lambda rows, limit, _: {"data": rows[:limit]})
+    sandbox.intercept = paged(lambda rows, limit, _: {"data": rows[:limit]}, 150)
     run = run_tap(only("creator", sandbox))
     assert run.status == 1
     assert run.errors[0] == (
-        "accounts: the server ignores `offset`: it answers offset 100 with the same 10 records as "
-        "the offsets before, so any further ones can't be had"
+        "accounts: the server ignores `offset`: it answers offset 1,000,000 with the same records "
+        "as the offsets before, so only 100 can be read"
     )
     assert run.bookmark("accounts") is None
+
+
+def test_a_server_that_ignores_offset_and_answers_less_than_was_asked_for_is_believed(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    sandbox.intercept = paged(lambda rows, limit, _: {"data": rows[:limit]}, 25)
+    run = run_tap(only("creator", sandbox))
+    assert run.status == 0
+    assert sorted(run.ids("users"), key=int) == [str(row) for row in range(25)]
+    assert run.warnings[0] == (
+        "The server ignores `offset`: it answers every one with the same 25 records. They are "
+        "taken for the whole listing."
+    )

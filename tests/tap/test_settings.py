@@ -94,15 +94,30 @@ def test_a_file_that_cannot_be_read_is_named(
     [
         (
             {"type": "STATE", "value": {"bookmarks": {}}},
-            "The state is a whole STATE message: only its `value` is wanted",
+            "The state is a whole STATE message: pass only its `value`",
         ),
-        ({"bookmarks": None}, "The state's `bookmarks` must be an object that holds objects"),
+        (
+            {"bookmarks": []},
+            "The state's `bookmarks` must be an object that holds objects",
+        ),
         (
             {"bookmarks": {"users": 7}},
             "The state's `bookmarks` must be an object that holds objects",
         ),
+        (
+            {"bookmarks": {"content_items": {"partitions": [{"context": {"account_id": "1"}}]}}},
+            "The state of `content_items` has `partitions`: it is not of this tap",
+        ),
+        (
+            {"bookmarks": {"content_items": {"accounts": ["1"]}}},
+            "The state's `accounts` of `content_items` must be an object",
+        ),
+        (
+            {"bookmarks": {"content_items": {"accounts": {"a-1": "soon"}}}},
+            ("The state's bookmark of account a-1 in `content_items` is no timestamp: 'soon'"),
+        ),
     ],
-    ids=["message", "null", "number"],
+    ids=["message", "array", "number", "partitions", "accounts", "timestamp"],
 )
 def test_a_state_of_another_shape_stops_the_tap_before_the_first_request(
     run_tap: RunTap, sandbox: Sandbox, state: dict[str, Any], line: str
@@ -111,6 +126,37 @@ def test_a_state_of_another_shape_stops_the_tap_before_the_first_request(
     assert run.status == 1
     assert run.errors[0] == line
     assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"bookmarks": None},
+        {"bookmarks": {}},
+        {"bookmarks": {"users": None}},
+        {"bookmarks": {"users": {"replication_key_value": None}}},
+        {"bookmarks": {"content_items": {"accounts": None}}},
+        {"bookmarks": {"content_items": {"partitions": None}}},
+    ],
+    ids=json.dumps,
+)
+def test_a_state_with_nothing_in_it_is_none(
+    run_tap: RunTap, sandbox: Sandbox, state: dict[str, Any]
+) -> None:
+    run = run_tap(only("creator", sandbox), state=state)
+    assert run.status == 0, run.log
+    assert len(run.ids("users")) == 25
+    assert run.warnings == run_tap(only("creator", sandbox)).warnings
+
+
+def test_a_bookmark_of_a_stream_that_does_not_exist_is_passed_on(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    state = {"bookmarks": {"of_old": {"replication_key_value": "2024-05-01T10:00:00+00:00"}}}
+    run = run_tap(only("experience", sandbox), state=state)
+    assert run.status == 0
+    assert run.bookmark("of_old") == "2024-05-01T10:00:00.000000+00:00"
 
 
 def test_a_config_file_that_is_not_there_is_named(run_tap: RunTap) -> None:

@@ -1,4 +1,4 @@
-"""Paging by limit and offset, against a model of a server whose listing changes while it is read."""
+"""Paging by limit and offset, against a server whose listing changes while it is read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tap_analytics.exceptions import OffsetIgnoredError, UnsteadyListingError
 from tap_analytics.listing.pagination import LimitOffsetPaginator, Slice
-from tap_analytics.listing.probe import FAR_OFFSET
 from tap_analytics.listing.paging import LimitOffset
+from tap_analytics.listing.probe import FAR_OFFSET
 from tap_analytics.listing.seen import SeenVersions
 
 if TYPE_CHECKING:
@@ -68,6 +68,15 @@ def read(server: Server, limit: int = 10, *, rereads: bool = False) -> list[dict
         assert len(server.asked) < 2_000, "the listing has no end"
         read_records += paginator.read(server.answer(paginator.current_value))
     return read_records
+
+
+def exhaust(
+    paginator: LimitOffsetPaginator, answer: Callable[[Slice], requests.Response]
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while not paginator.finished:
+        found += paginator.read(answer(paginator.current_value))
+    return found
 
 
 def ids(records: Iterable[dict[str, Any]]) -> list[str]:
@@ -132,27 +141,20 @@ def test_a_server_that_gives_the_whole_listing_for_every_offset_is_read(
 ) -> None:
     rows = [row(number) for number in range(count)]
     paginator = LimitOffsetPaginator(limit)
-    found = []
-    while not paginator.finished:
-        found += paginator.read(response(rows))
-    assert found == rows
+    assert exhaust(paginator, lambda _: response(rows)) == rows
 
 
 def test_a_server_that_ignores_offsets_but_not_limits_is_read_if_the_listing_is_short() -> None:
     rows = [row(number) for number in range(57)]
     paginator = LimitOffsetPaginator(10)
-    found = []
-    while not paginator.finished:
-        found += paginator.read(response(rows[: paginator.current_value.limit]))
-    assert found == rows
+    assert exhaust(paginator, lambda part: response(rows[: part.limit])) == rows
 
 
 def test_a_server_that_ignores_offsets_and_may_hold_more_is_an_error() -> None:
     rows = [row(number) for number in range(300)]
     paginator = LimitOffsetPaginator(10)
     with pytest.raises(OffsetIgnoredError, match="ignores `offset`"):
-        while not paginator.finished:
-            paginator.read(response(rows[: paginator.current_value.limit]))
+        exhaust(paginator, lambda part: response(rows[: part.limit]))
 
 
 def test_a_server_that_ignores_offsets_and_renews_its_timestamps_has_an_end() -> None:
@@ -193,8 +195,7 @@ def test_a_server_whose_pages_never_fit_together_is_an_error() -> None:
     rows = [row(number) for number in range(5)]
     paginator = LimitOffsetPaginator(10)
     with pytest.raises(UnsteadyListingError, match="contradicts itself: offset 4"):
-        while not paginator.finished:
-            paginator.read(response([] if paginator.current_value.offset else rows))
+        exhaust(paginator, lambda part: response([] if part.offset else rows))
 
 
 # A listing that changes
@@ -275,9 +276,7 @@ def test_rereads_meet_every_version_that_is_listed_before_the_last_look_at_the_f
 ) -> None:
     server, _ = changing_server(count, happenings)
     paginator = LimitOffsetPaginator(limit, rereads=True)
-    found = []
-    while not paginator.finished:
-        found += paginator.read(server.answer(paginator.current_value))
+    found = exhaust(paginator, server.answer)
     is_quiet = all(change.request < len(server.asked) for change in happenings)
     if is_quiet and not paginator.is_unsettled:
         listed = {(r["id"], r["updated_at"]) for r in server.rows}
@@ -342,8 +341,7 @@ def test_five_rereads_that_find_something_are_enough() -> None:
         changes={number: [touch_last] for number in range(50)},
     )
     paginator = LimitOffsetPaginator(10, rereads=True)
-    while not paginator.finished:
-        paginator.read(server.answer(paginator.current_value))
+    exhaust(paginator, server.answer)
     assert paginator.is_unsettled
     assert sum(part.offset == 0 for part in server.asked) == 6
 

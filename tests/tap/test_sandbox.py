@@ -497,8 +497,8 @@ def test_run_passes_signals_on(
 ) -> None:
     action = f"lambda *_: {handler}" if handler else "signal.SIG_DFL"
     code = (
-        f"import signal, sys, time; signal.signal({int(number)}, {action}); "
-        "print('ready', flush=True); time.sleep(20)"
+        f"import signal, sys; signal.signal({int(number)}, {action}); "
+        "print('ready', flush=True); signal.pause()"
     )
     with started("run", "--", sys.executable, "-c", code) as process:
         assert process.stdout
