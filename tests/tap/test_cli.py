@@ -152,7 +152,9 @@ def test_every_setting_is_read_from_the_environment(
     assert run.status == 0, run.log
     creator_requests = [r for r in sandbox.requests if r.path.startswith("/v1/")]
     # An account without content is asked again with the largest limit.
-    first = [r.query for r in creator_requests if r.path == "/v1/users" and r.query["offset"] == "0"]
+    first = [
+        r.query for r in creator_requests if r.path == "/v1/users" and r.query["offset"] == "0"
+    ]
     assert [query["limit"] for query in first] == ["7"]
     assert {request.headers["User-Agent"] for request in sandbox.requests} == {"pipeline/7"}
     assert any("account_id" in request.query for request in creator_requests)

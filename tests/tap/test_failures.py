@@ -440,9 +440,7 @@ def test_a_signal_ends_the_tap_with_the_bookmarks_of_the_accounts_that_have_been
 ) -> None:
     arrived = threading.Event()
     sandbox.intercept = hanging("/v1/social/contents", 20, arrived)
-    with start(
-        sandbox, tmp_path, content_by_account=True, max_concurrent_requests=1
-    ) as process:
+    with start(sandbox, tmp_path, content_by_account=True, max_concurrent_requests=1) as process:
         reader = ThreadPoolExecutor().submit(process.communicate)
         assert arrived.wait(DEADLINE)
         process.send_signal(number)

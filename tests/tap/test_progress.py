@@ -127,7 +127,9 @@ def is_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("is_ahead")
 @pytest.mark.parametrize("by_account", [False, True], ids=["plain", "per account"])
-def test_the_table_says_what_was_emitted_and_asked_for(run_tap: RunTap, *, by_account: bool) -> None:
+def test_the_table_says_what_was_emitted_and_asked_for(
+    run_tap: RunTap, *, by_account: bool
+) -> None:
     with Sandbox(rows=45) as sandbox:
         run = run_tap(impatient(sandbox, content_by_account=by_account))
         assert run.status == 0
@@ -139,7 +141,9 @@ def test_the_table_says_what_was_emitted_and_asked_for(run_tap: RunTap, *, by_ac
 
 
 @pytest.mark.parametrize("by_account", [False, True], ids=["plain", "per account"])
-def test_the_table_says_what_went_wrong(run_tap: RunTap, *, is_ahead: bool, by_account: bool) -> None:
+def test_the_table_says_what_went_wrong(
+    run_tap: RunTap, *, is_ahead: bool, by_account: bool
+) -> None:
     trouble = Trouble()
     with Sandbox(rows=45, intercept=trouble) as sandbox:
         run = run_tap(impatient(sandbox, content_by_account=by_account))

@@ -114,9 +114,7 @@ def test_a_file_that_cannot_be_read_is_named(
         ),
         (
             {"bookmarks": {"content_items": {"accounts": {"a-1": "soon"}}}},
-            (
-                "The state's bookmark of account a-1 in `content_items` is no timestamp: 'soon'"
-            ),
+            ("The state's bookmark of account a-1 in `content_items` is no timestamp: 'soon'"),
         ),
     ],
     ids=["message", "array", "number", "partitions", "accounts", "timestamp"],

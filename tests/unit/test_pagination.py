@@ -1,4 +1,4 @@
-"""Paging by limit and offset, against a model of a server whose listing changes while it is read."""
+"""Paging by limit and offset, against a model of a server whose listing changes meanwhile."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tap_analytics.exceptions import OffsetIgnoredError, UnsteadyListingError
 from tap_analytics.listing.pagination import LimitOffsetPaginator, Slice
-from tap_analytics.listing.probe import FAR_OFFSET
 from tap_analytics.listing.paging import LimitOffset
+from tap_analytics.listing.probe import FAR_OFFSET
 from tap_analytics.listing.seen import SeenVersions
 
 if TYPE_CHECKING:
@@ -147,12 +147,17 @@ def test_a_server_that_ignores_offsets_but_not_limits_is_read_if_the_listing_is_
     assert found == rows
 
 
+def read_to_the_end(
+    paginator: LimitOffsetPaginator, answer: Callable[[Slice], list[dict[str, Any]]]
+) -> None:
+    while not paginator.finished:
+        paginator.read(response(answer(paginator.current_value)))
+
+
 def test_a_server_that_ignores_offsets_and_may_hold_more_is_an_error() -> None:
     rows = [row(number) for number in range(300)]
-    paginator = LimitOffsetPaginator(10)
     with pytest.raises(OffsetIgnoredError, match="ignores `offset`"):
-        while not paginator.finished:
-            paginator.read(response(rows[: paginator.current_value.limit]))
+        read_to_the_end(LimitOffsetPaginator(10), lambda page: rows[: page.limit])
 
 
 def test_a_server_that_ignores_offsets_and_renews_its_timestamps_has_an_end() -> None:
@@ -191,10 +196,8 @@ def test_a_server_that_refuses_a_far_offset_honours_offsets() -> None:
 
 def test_a_server_whose_pages_never_fit_together_is_an_error() -> None:
     rows = [row(number) for number in range(5)]
-    paginator = LimitOffsetPaginator(10)
     with pytest.raises(UnsteadyListingError, match="contradicts itself: offset 4"):
-        while not paginator.finished:
-            paginator.read(response([] if paginator.current_value.offset else rows))
+        read_to_the_end(LimitOffsetPaginator(10), lambda page: [] if page.offset else rows)
 
 
 # A listing that changes
