@@ -125,11 +125,7 @@ class PrefetchingSession(BoundSession):
         self._prefetcher.forget(group)
 
     def is_sent_ahead(self, response: requests.Response) -> bool:
-        """Return whether a response may be older than those handed over before it.
-
-        Args:
-            response: A response of this session.
-        """
+        """Return whether a response may be older than those handed over before it."""
         return response in self._sent_ahead
 
     # Requests

@@ -71,6 +71,8 @@ class IncrementalStream(ListingStream, ABC):
         self._records = RecordReader(self.schema, self.logger.warning)
         self._received_at: datetime | None = None
         self._has_warned = False
+        # Whether no field is deselected.
+        self._is_whole = False
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
@@ -107,6 +109,7 @@ class IncrementalStream(ListingStream, ABC):
             FatalAPIError: If the listing can't be read to its end.
             InvalidRecordError: If a record is no object or has no `id`.
         """
+        self._is_whole = all(self.mask.values())
         since = self._since(account_of(context))
         # In a connection test.
         limit = self.ABORT_AT_RECORD_COUNT
@@ -130,7 +133,7 @@ class IncrementalStream(ListingStream, ABC):
         Returns:
             A message for each stream map that does not drop it.
         """
-        if not all(self.mask.values()):
+        if not self._is_whole:
             return self._generate_record_messages(record)
         version, received_at = self._stream_version, self._received_at
         return [

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 from raw_server import raw_server
@@ -215,17 +216,25 @@ def from_raw(run_tap: RunTap, *answers: bytes | Iterator[bytes], **settings: obj
     [
         b"HTTP/1.1 100 Continue\r\n\r\n" + ok(USER),
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\nX: y\r\n\r\n" + ok(USER),
+        b"HTTP/1.1 102 Processing\r\n\r\n" + ok(USER),
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + ok(USER),
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + ok(USER),
         b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + USER,
         b"HTTP/1.0 200 OK\r\n\r\n" + USER,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         + b"%x\r\n%s\r\n0\r\n\r\n" % (len(USER), USER),
         b"HTTP/1.1 200\r\nContent-Length: %d\r\n\r\n%s" % (len(USER), USER),
     ],
-    ids=["continue", "continue twice", "until the end", "HTTP/1.0", "chunked", "no reason"],
+    ids=[
+        *("continue", "continue twice", "processing", "early hints", "hints and continue"),
+        *("until the end", "HTTP/1.0", "chunked", "no reason"),
+    ],
 )
 def test_every_valid_form_of_an_http_answer_is_read(run_tap: RunTap, answer: bytes) -> None:
     run = from_raw(run_tap, answer)
     assert run.status == 0, run.log
+    # No answer is taken for that of another request.
+    assert [message["stream"] for message in run.of_type("RECORD")] == ["users"]
     assert run.ids("users") == ["1"]
 
 
@@ -307,7 +316,7 @@ def location(target: str) -> Reply:
 
 def test_a_redirect_within_the_host_is_followed(run_tap: RunTap, sandbox: Sandbox) -> None:
     sandbox.intercept = lambda request: (
-        location("/v1/users?limit=10&offset=" + request.query["offset"] + "&moved=1")
+        location(f"/v1/users?{urlencode(dict(request.query))}&moved=1")
         if request.path == "/v1/users" and "moved" not in request.query
         else None
     )

@@ -35,8 +35,9 @@ from tap_analytics.sandbox.__main__ import main as sandbox_main
 from tap_analytics.sandbox.listener import Server
 
 if TYPE_CHECKING:
-    from runs import Run, RunTap
     from collections.abc import Callable, Iterator
+
+    from runs import Run, RunTap
 
 USER = "client-of-mine"
 SECRET = """pä"ss-w'rd+of<>mine & =>>"""  # noqa: S105
@@ -572,7 +573,7 @@ def tls(certificate: trustme.LeafCert) -> Iterator[tuple[Sandbox, dict[str, Any]
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_analytics.sandbox.server.Server", TLSServer)
+        patch.setattr("tap_analytics.sandbox.endpoint.Server", TLSServer)
         with Sandbox(rows=25) as sandbox:
             url = sandbox.url.replace("http:", "https:")
             yield sandbox, only("creator", sandbox, creator_api_url=url, max_retries=0)

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+import threading
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -113,11 +114,22 @@ def run_console_script(*arguments: str) -> Run:
         finally:
             root.handlers, sys.excepthook = handlers, hook
             logging.captureWarnings(capture=False)
+            _await_requests_in_flight()
     output.flush()
     written = output.buffer
     assert isinstance(written, io.BytesIO)
     status = ended.value.code
     return Run(status if isinstance(status, int) else 0, written.getvalue(), log.getvalue())
+
+
+def _await_requests_in_flight() -> None:
+    """Let no request that was sent ahead in vain reach a server after the run.
+
+    A process of its own would have ended, and they with it.
+    """
+    for thread in threading.enumerate():
+        if thread.name == "prefetch":
+            thread.join(timeout=1)
 
 
 def write_options(folder: Path, **contents: Mapping[str, Any] | None) -> list[str]:
