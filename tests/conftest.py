@@ -8,30 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from leaks import WatchedPipe, assert_no_leak, spellings, watched_log, watched_processes
+from leaks import WatchedPipe, assert_no_leak, watched_log, watched_processes
 from postgres import find_binaries, postgres
 from runs import Run, RunTap, run_console_script, write_options
-from sandboxes import CREATOR_STREAMS, EXPERIENCE_STREAMS, STREAMS, impatient, only
 
 from tap_analytics.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-# What test modules still import from here; see `runs`, `sandboxes` and `leaks`.
-__all__ = [
-    "CREATOR_STREAMS",
-    "EXPERIENCE_STREAMS",
-    "STREAMS",
-    "Run",
-    "RunTap",
-    "WatchedPipe",
-    "assert_no_leak",
-    "impatient",
-    "only",
-    "spellings",
-]
 
 # Deadlines are clocks, and the machines that run this are shared.
 settings.register_profile("default", deadline=None)

@@ -60,8 +60,7 @@ class PrefetchingSession(BoundSession):
             timeout: The time limit of a request, in seconds.
             streams: The number of streams that share the session.
             observer: Counts requests and answers.
-            first_pause: Seconds that all requests wait when the API answers, for the first time,
-                that there are too many.
+            first_pause: Seconds that requests wait after the first 429 or 503.
         """
         super().__init__(url, max_concurrent)
         self.throttle = Throttle(max_concurrent, first_pause=first_pause)

@@ -8,11 +8,14 @@ These members of the SDK are private or final. None has a public equivalent:
 | `Stream._generate_record_messages` | leaves out deselected fields |
 | `Stream._stream_version` | the version in its RECORD messages |
 | `RESTStream._LOG_REQUEST_METRICS` | a log line per request |
-| `Stream.ABORT_AT_RECORD_COUNT` | the limit of a connection test |
-| `BaseAPIPaginator._value`, `_finished`, `_page_count` | what its properties return |
-| `helpers._batch.SDKBatchMessage`, `BatchConfig` | the only classes for BATCH messages |
-| `Tap.sync_all`, `Tap.run_connection_test` (final) | the order of STATE messages, failures |
+| `Tap.sync_all` (final) | the order of STATE messages, failures |
+| `Tap.run_connection_test` (final) | failures |
 | `Tap._config`, `Tap._validate_config` | settings are checked before streams exist |
+| `plugin_base._ConfigInput` | the type that `Tap.cb_config` returns |
+| `helpers._batch.SDKBatchMessage` | the only class for BATCH messages |
+| `helpers._batch.BatchConfig` | the setting `batch_config`, as the SDK reads it |
+| `helpers._batch.BaseBatchFileEncoding` | a part of it |
+| `helpers._batch.StorageTarget` | another part of it |
 
 `tests/unit/test_sdk.py` fails when the SDK changes one of them.
 """

@@ -22,7 +22,7 @@ from series import account_bookmark, assert_holds_all, at_most, emitted, latest_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import RunTap
+    from runs import RunTap
 
 ONE_DAY = 24 * 60
 

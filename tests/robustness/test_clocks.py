@@ -15,7 +15,7 @@ from series import account_bookmark, assert_holds_all, at_most, latest_bookmark
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import RunTap
+    from runs import RunTap
 
 FIVE_MINUTES = timedelta(minutes=5)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import impatient
+from sandboxes import impatient
 
 if TYPE_CHECKING:
     from tap_analytics.sandbox import Sandbox

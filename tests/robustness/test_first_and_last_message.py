@@ -12,7 +12,7 @@ from series import assert_holds_all, at_most, discover, full_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Run, RunTap
+    from runs import Run, RunTap
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from series import assert_holds_all, at_most, without_times
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import RunTap
+    from runs import RunTap
 
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 INTERIM = {

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Run
+from runs import Run
 from scripted_api import CONTENT, CREATOR, PER_ACCOUNT, Answer, Call, ScriptedApi
 from series import account_bookmark, assert_holds_all, at_most, emitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import RunTap
+    from runs import RunTap
 
 SCRIPT = Path(sys.executable).with_name("tap-analytics")
 ACCOUNTS = 40

@@ -23,19 +23,10 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 import pytest
 import trustme
-from conftest import (
-    CREATOR_STREAMS,
-    STREAMS,
-    Run,
-    RunTap,
-    WatchedPipe,
-    assert_no_leak,
-    impatient,
-    only,
-    spellings,
-)
+from leaks import WatchedPipe, assert_no_leak, spellings
 from raw_server import raw_server
 from requests.utils import get_netrc_auth
+from sandboxes import CREATOR_STREAMS, STREAMS, impatient, only
 
 from tap_analytics._compat import override
 from tap_analytics.log.protection import MAX_LINE
@@ -45,6 +36,8 @@ from tap_analytics.sandbox.listener import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from runs import Run, RunTap
 
 USER = "client-of-mine"
 SECRET = """pä"ss-w'rd+of<>mine & =>>"""  # noqa: S105

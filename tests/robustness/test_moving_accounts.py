@@ -20,7 +20,7 @@ from series import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import RunTap
+    from runs import RunTap
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import RunTap
+    from runs import RunTap
 
 HTML = {"Content-Type": "text/html"}
 AN_HOUR = {"Retry-After": "3600"}

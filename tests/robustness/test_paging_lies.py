@@ -13,7 +13,7 @@ from series import assert_holds_all, at_most, mentions, refusals, without_times
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import RunTap
+    from runs import RunTap
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from series import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import RunTap
+    from runs import RunTap
 
 PLACES = ["at stream level", "in the metadata"]
 

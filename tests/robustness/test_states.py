@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import RunTap
+    from runs import RunTap
 
 BOOKMARK = "2024-05-31T12:00:00.000000+00:00"
 

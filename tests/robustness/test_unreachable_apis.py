@@ -15,7 +15,7 @@ from series import assert_holds_all, at_most, mentions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Run, RunTap
+    from runs import Run, RunTap
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from conftest import Run, RunTap
+    from runs import Run, RunTap
     from scripted_api import ScriptedApi
 
 

@@ -46,7 +46,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 
 NEEDED_FOR_300 = {*range(0, 298, 9), 299, 300}
-"""The offsets that it takes to read 300 rows: pages overlap by one record, and the last is empty."""
+"""Offsets that it takes to read 300 rows: pages overlap by one record, and the last is empty."""
 
 
 def offsets(sandbox: Sandbox, path: str = "/v1/users") -> list[int]:
