@@ -13,6 +13,7 @@ from warehouse import Loading
 
 CREATORS = tuple(Connect(2, 1, 3) for _ in range(7))
 SMALL = Options(page_size=2)
+BRITTLE = Options(page_size=2, retries=0)
 
 
 def meanwhile(*steps: Step, seconds: int = 1) -> Sync:
@@ -38,6 +39,11 @@ KNOWN_LOSSES = {
         SMALL,
         beginning=CREATORS,
         syncs=(meanwhile(*(Step(n, Touch(n), "accounts") for n in range(1, 20))),),
+    ),
+    "the same in FULL_TABLE, with its content": History(
+        Options(page_size=2, full_table=("accounts", "content_items")),
+        beginning=CREATORS,
+        syncs=(meanwhile(*(Step(n, Touch(n), "accounts") for n in range(1, 60))),),
     ),
     "rows with an old time in an account that was empty": History(
         beginning=(Connect(2), Connect()),
@@ -87,6 +93,17 @@ KNOWN_LOSSES = {
             meanwhile(Step(1, Update("users"), "users"), Step(2, Update("users", row=5), "users")),
         ),
     ),
+    "rows come while a page is asked for again, and later ones were sent ahead": History(
+        Options(page_size=3, concurrent=8, follows_hints=True),
+        beginning=(users(50),),
+        syncs=(
+            Sync(
+                weather=Weather(
+                    (Step(10, Insert("users", count=2), "users"),), (Fault(7, "500", "users"),)
+                )
+            ),
+        ),
+    ),
     "rows are deleted while they are listed": History(
         Options(page_size=3),
         beginning=(users(9),),
@@ -97,6 +114,35 @@ KNOWN_LOSSES = {
         beginning=(Connect(7, 0, 3), Connect(1)),
         syncs=(meanwhile(Step(5, Remove(), "content_items")), Sync((Return(),))),
     ),
+    "a listing fails half-way": History(
+        BRITTLE,
+        beginning=(users(6), Update("users")),
+        syncs=(Sync(weather=Weather(faults=(Fault(1, "500", "users"),))),),
+    ),
+    "a listing in FULL_TABLE fails half-way": History(
+        Options(page_size=2, retries=0, full_table=("users",)),
+        beginning=(users(6),),
+        syncs=(Sync(), Sync(weather=Weather(faults=(Fault(1, "500", "users"),)))),
+    ),
+    "an account fails in FULL_TABLE": History(
+        Options(full_table=("content_items",)),
+        beginning=CREATORS[:3],
+        syncs=(Sync(), Sync(weather=Weather(troubles=(Trouble(1, "content_items", "500"),)))),
+    ),
+    "the first page holds hidden rows only": History(
+        SMALL, beginning=(users(3), Insert("users", count=2, is_hidden=True))
+    ),
+    "a row is written in the moment of start_date": History(
+        Options(start_days=0), beginning=(Pass(0.999), Insert("users", late=1))
+    ),
+    "the latest rows are deleted": History(
+        beginning=(Connect(2, 0, 3), users(2), Update(), Update("users")),
+        syncs=(Sync(), Sync((Delete(), Delete("users")))),
+    ),
+    "an account becomes empty": History(
+        beginning=(Connect(2), Connect(2)), syncs=(Sync(), Sync((Delete(count=2),)))
+    ),
+    "an account is deleted": History(beginning=CREATORS[:3], syncs=(Sync(), Sync((Remove(),)))),
     "the tap is interrupted": History(
         SMALL, beginning=CREATORS, syncs=(Sync(kept_at=900, loading=Loading(900, 900)),)
     ),

@@ -130,7 +130,7 @@ class Delete(Plain):
 class Pass(Plain):
     """Time passes."""
 
-    seconds: int = 1
+    seconds: float = 1
 
     def apply(self, api: LivingApi) -> None:
         """Let it happen."""

@@ -90,6 +90,7 @@ class Player:
         before = self.warehouse.copy()
         self.warehouse.load(synced.run.messages, sync.loading)
         self._note(synced, synced.removals(before, self.warehouse))
+        self._note(synced, synced.activations())
         self._note(synced, synced.strangers(self.warehouse))
         if sync.loading.is_whole:
             self._note(synced, synced.losses(self.warehouse))

@@ -67,12 +67,24 @@ class Synced:
                 )
 
     def removals(self, before: Warehouse, after: Warehouse) -> Iterator[str]:
-        """Find what stood still all the time, and was held, and has been removed (1)."""
+        """Find what was listed all the time, and was held, and has been removed (1)."""
         for stream, key, revision in self._due(self.visit.sight.before):
             was_held = before.held(stream, key) == revision
             is_held = after.held(stream, key) > 0
-            if was_held and not is_held and (stream, key) not in self.visit.api.changed:
+            if was_held and not is_held and (stream, key) not in self.visit.api.removed:
                 yield f"1. After {self.name}: {stream} {key} is removed, and still listed"
+
+    def activations(self) -> Iterator[str]:
+        """Find versions of what was still changing when it had been read (1)."""
+        for line in self.run.log.splitlines():
+            stream, _, what = line.partition(": ")
+            stream = stream.rpartition(" ")[2]
+            if not says_that_it_keeps_changing(what):
+                continue
+            changing = {stream, *(PRODUCTS if stream == "accounts" else ())}
+            for message in self.run.messages:
+                if message["type"] == "ACTIVATE_VERSION" and message["stream"] in changing:
+                    yield f"1. In {self.name}: {message['stream']} is activated, and {line}"
 
     def strangers(self, warehouse: Warehouse) -> Iterator[str]:
         """Find what is held of a stream that it never had (1)."""
@@ -96,6 +108,10 @@ class Synced:
         for stream in self.options.full_table:
             for key in warehouse.ids(stream) - listed[stream].keys():
                 yield f"{promise}. At {self.name}: {stream} {key} is held, but not listed"
+        for stream, account in bookmarks_of(warehouse.state or {}):
+            is_read = self.options.by_account and stream not in self.options.full_table
+            if account and is_read and account not in listed["accounts"]:
+                yield f"4. At {self.name}: {account} has a bookmark of {stream}, and isn't listed"
 
     def missteps(self) -> Iterator[str]:
         """Find bookmarks that move too far, back, or without a reason (4)."""
@@ -109,6 +125,10 @@ class Synced:
                 if value != before and (problem := misstep(self.visit.sight, key, before, value)):
                     yield f"4. In {self.name}: the bookmark of {key} {problem}"
             previous = bookmarks
+        for stream, account in () if self.run.status else previous:
+            is_empty = (stream, account) in self.visit.sight.ended - self.visit.sight.shown
+            if account and is_empty and stream not in self.options.full_table:
+                yield f"4. In {self.name}: {account} keeps its bookmark of {stream}, and is empty"
 
     def _due(self, listed: Snapshot) -> Iterator[tuple[str, str, int]]:
         options = self.options
@@ -147,7 +167,8 @@ def misstep(
         return "moves though nothing was answered"
     if after > latest:
         return f"is {after}, later than five minutes before the first answer, {latest}"
-    if account and key not in sight.ended & sight.shown:
+    is_ended = stream in EXPERIENCE or key in sight.ended
+    if not is_ended or (account and key not in sight.shown):
         return "moves though its listing was empty or not read to the end"
     if account and key not in sight.settled:
         return "moves though more may come"
