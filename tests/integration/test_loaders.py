@@ -84,8 +84,8 @@ LOADERS = [JSONL, CSV, DuckDB, Postgres]
 def last_bookmark(state: dict[str, Any], stream: str) -> str:
     """The largest bookmark of a stream, be it one or one for each account."""
     bookmark = state["bookmarks"][stream]
-    values: list[str] = [*bookmark.get("accounts", {}).values()]
-    values.append(bookmark.get("replication_key_value", ""))
+    values: list[str] = [bookmark.get("replication_key_value", "")]
+    values.extend(bookmark.get("accounts", {}).values())
     return max(values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from runs import RunTap
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:
@@ -44,6 +46,24 @@ def test_the_readme_lists_the_settings_that_about_lists(run_tap: RunTap) -> None
 
 def test_the_readme_lists_every_stream() -> None:
     assert set(re.findall(r"`(\w+)`", section("Streams").split("\n\n")[0])) == set(STREAMS)
+
+
+# What varies, and what HTTP says: the rest of a line is in the code.
+VARIES = re.compile(r"…|`[^`]*`|\d{3} [A-Z]\w+( [A-Z]\w+)*|\d+|[;:,]")
+
+
+def test_the_lines_that_the_readme_explains_are_lines_of_the_tap() -> None:
+    said = "\n".join(
+        node.value
+        for path in (ROOT / "tap_analytics").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    lines = re.findall(r"^\| ``(.+?) ?`` \|", section("Troubleshooting"), flags=re.MULTILINE)
+    parts = {part.strip() for line in lines for part in VARIES.sub("\n", line).splitlines()}
+    phrases = {part for part in parts if part.count(" ") >= 2}
+    assert len(phrases) >= 15
+    assert {phrase for phrase in phrases if phrase not in said} == set()
 
 
 def test_the_queries_of_the_readme_have_the_answers_that_it_shows(tmp_path: Path) -> None:
