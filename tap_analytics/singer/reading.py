@@ -120,7 +120,9 @@ class ListingStream(ApiStream, ABC):
         if self._paginator.is_probe and is_rejected and not is_about_rate_or_login(response):
             # An offset past the end is an error to some servers. So the offset counts.
             return
-        if problem := find_problem(response, self.connection.access, self.line):
+        access, is_of_account = self.connection.access, self.context is not None
+        problem = find_problem(response, access, self.line, is_of_account=is_of_account)
+        if problem:
             raise problem
 
     @override
