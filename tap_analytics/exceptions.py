@@ -15,6 +15,7 @@
     ├── singer_sdk …FatalAPIError       a listing can't be read
     │   ├── UnauthorizedError           401: the API does not accept the credentials
     │   ├── RejectedError               another 4xx or a 3xx: this listing is not to be had
+    │   ├── GivenUpError                nothing more is asked of an API that has failed
     │   └── UnavailableError            no usable answer, and the retries are used up
     │       └── UnreachableError        no connection at all: DNS, refused, TLS, proxy
     └── singer_sdk …RetriableAPIError   the next try may succeed
@@ -79,6 +80,10 @@ class UnauthorizedError(FatalAPIError):
 
 class RejectedError(FatalAPIError):
     """The API does not give this listing. Other listings may be readable."""
+
+
+class GivenUpError(FatalAPIError):
+    """The API has failed for other listings. Nothing more is asked of it."""
 
 
 class UnavailableError(FatalAPIError):

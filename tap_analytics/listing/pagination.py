@@ -135,8 +135,8 @@ class LimitOffsetPaginator(Paginator):
         self._drifts += 1
         if self._drifts > MAX_DRIFTS:
             message = (
-                f"the listing contradicts itself: offset {self._page.offset:,} holds none of the "
-                "records that other offsets hold, however often both are read"
+                f"offset {self._page.offset:,} held no record that had been read before, "
+                f"{MAX_DRIFTS} times in a row: the listing changes too fast, or contradicts itself"
             )
             raise UnsteadyListingError(message)
         offset = max(0, self._page.offset - MAX_LIMIT + 1)

@@ -37,7 +37,11 @@ _PAGE_STATUSES = frozenset(
 
 
 def find_problem(
-    response: requests.Response, access: Access, line: Callable[[str], str]
+    response: requests.Response,
+    access: Access,
+    line: Callable[[str], str],
+    *,
+    is_of_account: bool = False,
 ) -> Exception | None:
     """Find out why a response holds no page of a listing.
 
@@ -45,6 +49,8 @@ def find_problem(
         response: A response with its body read.
         access: The settings that its API needs.
         line: Makes a line of the log from a message.
+        is_of_account: Whether the listing is one account's. Then the address is right, as others
+            are read.
 
     Returns:
         `RetriableAPIError` if the next try may succeed, `UnauthorizedError` if the API does not
@@ -55,7 +61,8 @@ def find_problem(
     if status in RETRIED_STATUSES:
         return _transient_problem(response, line)
     if status not in _PAGE_STATUSES:
-        message = line(describe(response) + _advice(status, access))
+        is_missing = status == HTTPStatus.NOT_FOUND and is_of_account
+        message = line(describe(response) + ("" if is_missing else _advice(status, access)))
         if status == HTTPStatus.UNAUTHORIZED:
             return UnauthorizedError(message)
         return RetriableAPIError(message, response) if response.ok else RejectedError(message)

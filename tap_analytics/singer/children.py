@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from tap_analytics._compat import override
+from tap_analytics.exceptions import GivenUpError
 from tap_analytics.log.wording import listed
 from tap_analytics.singer.replication import IncrementalStream
 
@@ -110,3 +111,5 @@ class ParentStream(IncrementalStream, ABC):
             child_context = self.get_child_context(record, context)
             for child in children:
                 child.sync_listing(child_context, record)
+            if self.connection.failures.reason is not None:
+                raise GivenUpError(self.connection.failures.reason)

@@ -27,6 +27,7 @@ class ApiFailures:
     def __init__(self) -> None:
         """Start with an API that is fine."""
         self.reason: str | None = None
+        self._stream: str | None = None
         self._in_a_row = 0
         self._unread: dict[str, None] = {}
 
@@ -34,16 +35,17 @@ class ApiFailures:
         """Take note of a listing that was read to its end."""
         self._in_a_row = 0
 
-    def listing_failed(self, error: Exception) -> None:
+    def listing_failed(self, stream: str, error: Exception) -> None:
         """Take note of a listing that can't be read.
 
         Args:
+            stream: The name of its stream.
             error: Why. Its text is the line that is shown if the API is given up.
         """
         self._in_a_row = self._in_a_row + 1 if isinstance(error, UnavailableError) else 0
         is_hopeless = isinstance(error, UnauthorizedError | UnreachableError)
         if self.reason is None and (is_hopeless or self._in_a_row >= MAX_IN_A_ROW):
-            self.reason = str(error)
+            self.reason, self._stream = str(error), stream
             if not is_hopeless:
                 self.reason += f"; {MAX_IN_A_ROW} listings in a row have failed"
 
@@ -60,8 +62,7 @@ class ApiFailures:
         """One line about an API that is given up, which names the streams that are incomplete."""
         if self.reason is None:
             return None
-        first = self.reason.split(":", 1)[0].split(" ", 1)[0]
-        others = [stream for stream in self._unread if stream != first]
+        others = [stream for stream in self._unread if stream != self._stream]
         return f"{self.reason}; also not read: {listed(others)}" if others else self.reason
 
 
@@ -86,10 +87,24 @@ class StreamFailures:
         self._logger = logger
         self._lines: list[str] = []
         self._count = 0
+        self._in_a_row = 0
 
     def __bool__(self) -> bool:
         """Return whether something could not be read."""
         return self._count > 0 or self.is_cut_short
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the last listings have used up their retries, so that more would only cost time.
+
+        An endpoint may be down while others answer. Each of its accounts would take all retries.
+        """
+        return self._in_a_row >= MAX_IN_A_ROW
+
+    def listing_read(self) -> None:
+        """Take note of a listing that was read to its end."""
+        self._in_a_row = 0
+        self._api.listing_read()
 
     def add(self, error: Exception, line: str) -> None:
         """Take note of a listing that could not be read.
@@ -98,7 +113,8 @@ class StreamFailures:
             error: Why.
             line: Which listing it is and why, in one line.
         """
-        self._api.listing_failed(error)
+        self._in_a_row = self._in_a_row + 1 if isinstance(error, UnavailableError) else 0
+        self._api.listing_failed(self._stream, error)
         if self._api.reason is not None:
             self.cut_short()
             self._logger.warning("%s; nothing more is asked of this API", line)

@@ -29,6 +29,7 @@ from tap_analytics.listing.pages import page_of
 from tap_analytics.log.wording import describe_failure, one_line
 from tap_analytics.singer.answers import find_problem, is_about_rate_or_login
 from tap_analytics.singer.client import ApiStream
+from tap_analytics.singer.failures import StreamFailures
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -42,7 +43,11 @@ if TYPE_CHECKING:
 
 
 class ListingStream(ApiStream, ABC):
-    """A listing that is read page by page, each page as often as it takes."""
+    """A listing that is read page by page, each page as often as it takes.
+
+    Attributes:
+        failures: What could not be read in this sync.
+    """
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
@@ -52,6 +57,7 @@ class ListingStream(ApiStream, ABC):
             connection: The API that lists it.
         """
         super().__init__(tap, connection)
+        self.failures = StreamFailures(self.name, connection.failures, self.logger)
         self._paginator: Paginator = connection.paging.paginator(rereads=False)
 
     # Retries
@@ -79,7 +85,7 @@ class ListingStream(ApiStream, ABC):
 
     @override
     def backoff_max_tries(self) -> int:
-        return int(self.config["max_retries"]) + 1
+        return 1 if self.failures.is_down else int(self.config["max_retries"]) + 1
 
     @override
     def backoff_wait_generator(self) -> Generator[float, Any, None]:
@@ -114,7 +120,9 @@ class ListingStream(ApiStream, ABC):
         if self._paginator.is_probe and is_rejected and not is_about_rate_or_login(response):
             # An offset past the end is an error to some servers. So the offset counts.
             return
-        if problem := find_problem(response, self.connection.access, self.line):
+        access, is_of_account = self.connection.access, self.context is not None
+        problem = find_problem(response, access, self.line, is_of_account=is_of_account)
+        if problem:
             raise problem
 
     @override

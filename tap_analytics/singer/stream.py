@@ -31,11 +31,10 @@ from typing import TYPE_CHECKING, Any, cast
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_analytics._compat import override
-from tap_analytics.exceptions import InvalidRecordError
+from tap_analytics.exceptions import GivenUpError, InvalidRecordError
 from tap_analytics.log.wording import one_line
 from tap_analytics.singer.bookmarks import open_bookmarks
 from tap_analytics.singer.children import ParentStream
-from tap_analytics.singer.failures import StreamFailures
 from tap_analytics.singer.output import StreamOutput
 from tap_analytics.singer.replication import account_of
 from tap_analytics.singer.state import StateMessages
@@ -62,11 +61,7 @@ class Run:
 
 
 class AnalyticsStream(ParentStream, ABC):
-    """A stream: a listing, of which what has changed is emitted.
-
-    Attributes:
-        failures: What could not be read in this sync.
-    """
+    """A stream: a listing, of which what has changed is emitted."""
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
@@ -76,7 +71,6 @@ class AnalyticsStream(ParentStream, ABC):
             connection: The API that lists it.
         """
         super().__init__(tap, connection)
-        self.failures = StreamFailures(self.name, connection.failures, self.logger)
         self.output = StreamOutput(self, tap.write_message)
         self._write = tap.write_message
         self._run: Run | None = None
@@ -135,6 +129,8 @@ class AnalyticsStream(ParentStream, ABC):
         with progress.reading(self.statistics):
             try:
                 self._write_listing(context, parent_record)
+            except GivenUpError:
+                self.failures.cut_short()
             except OSError:
                 # The output or the storage can't be written to. Nothing else can be, either.
                 raise
@@ -151,7 +147,7 @@ class AnalyticsStream(ParentStream, ABC):
                 self._confirm_written()
         if self.ABORT_AT_RECORD_COUNT is not None:
             return
-        self.connection.failures.listing_read()
+        self.failures.listing_read()
         if self._paginator.is_unsettled:
             self.is_unsettled = True
             self.log(

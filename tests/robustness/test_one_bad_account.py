@@ -237,6 +237,17 @@ def test_more_than_ten_bad_accounts_are_counted(api: ScriptedApi, run_tap: RunTa
     assert_holds_all(api, set(CREATOR) - set(PER_ACCOUNT), run)
 
 
+def test_an_account_that_is_not_found_is_no_reason_to_check_the_address(
+    api: ScriptedApi, run_tap: RunTap
+) -> None:
+    accounts = api.fill(3, contents=1)
+    api.script = refuse(Answer(404), accounts[1])
+    run = run_tap(api.creator())
+    (line,) = mentions(run.errors, "404", CONTENT)
+    assert accounts[1] in line
+    assert "creator_api_url" not in line
+
+
 def test_ten_bad_accounts_are_all_named(api: ScriptedApi, run_tap: RunTap) -> None:
     accounts = api.fill(12, contents=1)
     api.script = refuse(Answer(403), *accounts[:10])

@@ -251,7 +251,8 @@ def test_a_second_401_for_the_same_request_ends_the_api(api: ScriptedApi, run_ta
     run = run_tap(api.creator(max_concurrent_requests=1))
     assert run.status == 1
     assert mentions(run.errors, "401", "users")
-    assert sum(call.offset > 0 for call in api.asked("users")) == 2
+    # Sent ahead, it may be another stream that meets the next 401.
+    assert 1 <= sum(call.offset > 0 for call in api.asked("users")) <= 2
     assert run.bookmark("users") is None
 
 
@@ -262,3 +263,62 @@ def test_a_401_before_any_answer_ends_the_api_at_once(api: ScriptedApi, run_tap:
     assert "401" in line
     assert sum(call.stream in CREATOR for call in api.calls) == 1
     assert_holds_all(api, EXPERIENCE, run)
+
+
+# One endpoint among others
+
+
+def test_an_endpoint_that_is_down_for_all_accounts_does_not_take_all_retries_for_each(
+    api: ScriptedApi, run_tap: RunTap
+) -> None:
+    accounts = api.fill(20, contents=1)
+    api.script = lambda call: Answer(500) if call.stream == CONTENT else None
+    run = run_tap(api.creator(max_retries=3, max_concurrent_requests=1))
+    assert run.status == 1
+    tried = Counter(line.rpartition("; tried ")[2] for line in run.errors if "; tried " in line)
+    # Of ten that are named.
+    assert tried == {"4 times": 3, "1 time": 7}
+    assert {call.query["account_id"] for call in api.calls if call.stream == CONTENT} == set(
+        accounts
+    )
+    assert_holds_all(api, set(CREATOR) - {CONTENT}, run)
+
+
+def test_an_endpoint_that_comes_back_has_its_retries_again(
+    api: ScriptedApi, run_tap: RunTap
+) -> None:
+    accounts = api.fill(20, contents=1)
+    order = [row["id"] for row in api.rows["accounts"]]
+    assert set(order) == set(accounts)
+    failed: Counter[str] = Counter()
+
+    def script(call: Call) -> Answer | None:
+        if call.stream != CONTENT:
+            return None
+        account = call.query["account_id"]
+        # The first five fail for good, the tenth and later fail twice each.
+        place = order.index(account)
+        failed[account] += 1
+        if place < 5 or (place >= 10 and failed[account] <= 2):
+            return Answer(500)
+        return None
+
+    api.script = script
+    run = run_tap(api.creator(max_retries=3, max_concurrent_requests=1))
+    assert run.status == 1
+    assert {account for account in accounts if any(account in line for line in run.errors)} == set(
+        order[:5]
+    )
+
+
+def test_nothing_more_is_asked_of_an_api_that_is_given_up_while_accounts_are_read(
+    api: ScriptedApi, run_tap: RunTap
+) -> None:
+    api.fill(40, contents=1)
+    api.script = lambda call: Answer(500) if call.stream in PER_ACCOUNT else None
+    run = run_tap(api.creator(page_size=5, max_retries=1, max_concurrent_requests=1))
+    assert run.status == 1
+    offsets = {call.query["offset"] for call in api.calls if call.stream == "accounts"}
+    # The page with the third listing that fails, and what was sent ahead.
+    assert len(offsets) < 5
+    assert not any(call.stream == "profiles" and call.query["offset"] != "0" for call in api.calls)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ def private_imports(tree: ast.Module) -> Iterator[str]:
         yield from (name for name in names if any(map(is_private, name.split("."))))
 
 
+@cache
 def private_members(sdk_class: type) -> set[str]:
     """Name the private methods and attributes that a class of the SDK defines."""
     source = ast.parse(textwrap.dedent(inspect.getsource(sdk_class)))

@@ -361,22 +361,29 @@ def test_a_signal_cuts_no_line_in_two_though_the_target_is_slow(
 
 
 def test_an_error_ends_the_tap_though_threads_are_waiting(
-    run_tap: RunTap, sandbox: Sandbox
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered = threading.Event()
+    arrived, answered = threading.Event(), threading.Event()
 
-    def hang(request: Request) -> Reply | None:
-        if request.path.endswith("/checklists"):
-            return Reply(status=401)
+    def hang(request: Request) -> None:
         if not request.path.endswith("/banners"):
+            arrived.set()
             answered.wait(DEADLINE)
-        return None
+
+    def fail(*_: object) -> str:
+        assert arrived.wait(DEADLINE)
+        message = "no room"
+        raise PermissionError(message)
 
     sandbox.intercept = hang
-    run = run_tap(only("experience", sandbox))
+    monkeypatch.setattr("tap_analytics.singer.batches._store", fail)
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    batch_config = {"encoding": encoding, "storage": {"root": "file:///nowhere"}}
+    run = run_tap(only("experience", sandbox, batch_config=batch_config))
+    assert not answered.is_set()
     answered.set()
     assert run.status == 1
-    assert "checklists: 401 Unauthorized" in run.errors[-1]
+    assert run.errors[-1].endswith("PermissionError: no room")
     wait_until(lambda: all(thread.name != "prefetch" for thread in threading.enumerate()))
 
 
