@@ -191,6 +191,17 @@ def test_a_server_that_refuses_a_far_offset_honours_offsets() -> None:
     assert {f"r{number}" for number in range(25)} <= set(ids(found))
 
 
+@pytest.mark.parametrize("status", [200, 403, 404])
+def test_a_server_that_ignores_offsets_and_denies_it_is_an_error(status: int) -> None:
+    rows = [row(number) for number in range(10)]
+    paginator = LimitOffsetPaginator(10)
+    with pytest.raises(OffsetIgnoredError, match="1,000 pages in a row"):
+        exhaust(
+            paginator,
+            lambda part: response([], status) if part.offset == FAR_OFFSET else response(rows),
+        )
+
+
 def test_a_server_whose_pages_never_fit_together_is_an_error() -> None:
     rows = [row(number) for number in range(5)]
     paginator = LimitOffsetPaginator(10)
