@@ -18,11 +18,33 @@ REPLICATION_KEY = "updated_at"
 _METHODS = (REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE)
 
 
+def find_shape_error(catalog: dict[str, Any]) -> str | None:
+    """Return why something is no catalog, in one line, if it is none.
+
+    Args:
+        catalog: What stands where a catalog is expected.
+    """
+    entries = catalog.get("streams")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        return "The catalog's `streams` must be a list of objects"
+    for entry in entries:
+        name = entry.get("tap_stream_id", entry.get("stream"))
+        if not isinstance(name, str):
+            return "The catalog has a stream without `tap_stream_id`"
+        items = entry.get("metadata") or []
+        if not isinstance(items, list) or not all(
+            isinstance(item, dict) and isinstance(item.get("metadata") or {}, dict)
+            for item in items
+        ):
+            return f"The catalog's `metadata` of `{one_line(name, 100)}` must be a list of objects"
+    return None
+
+
 def normalised(catalog: dict[str, Any], parents: Mapping[str, str | None]) -> dict[str, Any]:
     """Return a catalog in the form that the SDK reads.
 
     Args:
-        catalog: A catalog. Settings of a stream may stand in its root metadata, as Meltano puts
+        catalog: A catalog in which `find_shape_error` has found nothing. Settings of a stream may stand in its root metadata, as Meltano puts
             them there, and a stream may be known by its `stream` instead of its `tap_stream_id`.
         parents: The names of all streams, each with that of its parent stream, if it has one.
 
@@ -79,7 +101,7 @@ def find_errors(catalog: dict[str, Any], known: Collection[str]) -> Iterator[str
                 f"The catalog's replication method of `{name}` must be {methods}: "
                 f"{one_line(str(method), 100)}"
             )
-        if key not in {None, REPLICATION_KEY}:
+        if key not in (None, REPLICATION_KEY):  # noqa: PLR6201 - it may be any JSON value
             yield (
                 f"The catalog's replication key of `{name}` must be `{REPLICATION_KEY}`: "
                 f"{one_line(str(key), 100)}"
@@ -124,9 +146,11 @@ def _entries(catalog: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _root(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the metadata of the stream itself, adding it if there is none."""
-    for item in entry.setdefault("metadata", []):
+    entry["metadata"] = entry.get("metadata") or []
+    for item in entry["metadata"]:
         if not item.get("breadcrumb"):
-            metadata: dict[str, Any] = item.setdefault("metadata", {})
+            metadata: dict[str, Any] = item.get("metadata") or {}
+            item["metadata"] = metadata
             return metadata
     entry["metadata"].append({"breadcrumb": [], "metadata": {}})
     added: dict[str, Any] = entry["metadata"][-1]["metadata"]
