@@ -44,8 +44,9 @@ def normalised(catalog: dict[str, Any], parents: Mapping[str, str | None]) -> di
     """Return a catalog in the form that the SDK reads.
 
     Args:
-        catalog: A catalog in which `find_shape_error` has found nothing. Settings of a stream may stand in its root metadata, as Meltano puts
-            them there, and a stream may be known by its `stream` instead of its `tap_stream_id`.
+        catalog: A catalog in which `find_shape_error` has found nothing. Settings of a stream may
+            stand in its root metadata, as Meltano puts them there, and a stream may be known by its
+            `stream` instead of its `tap_stream_id`.
         parents: The names of all streams, each with that of its parent stream, if it has one.
 
     Returns:
@@ -58,6 +59,8 @@ def normalised(catalog: dict[str, Any], parents: Mapping[str, str | None]) -> di
         if name not in parents and entry.get("stream") in parents:
             name = entry["stream"]
         entry["tap_stream_id"] = entry["stream"] = name
+        if entry.get("key_properties") is None:
+            entry["key_properties"] = ["id"]
         root = _root(entry)
         methods = (
             root.get("replication-method"),
@@ -66,7 +69,8 @@ def normalised(catalog: dict[str, Any], parents: Mapping[str, str | None]) -> di
         )
         entry["replication_method"] = next(filter(None, methods), None)
         keys = [key for key in (root.get("replication-key"), entry.get("replication_key")) if key]
-        if entry["replication_method"] == REPLICATION_INCREMENTAL:
+        is_open = entry["replication_method"] is None and "replication_key" not in entry
+        if is_open or entry["replication_method"] == REPLICATION_INCREMENTAL:
             keys.append(REPLICATION_KEY)
         # If one differs from ours, it stays, as an error to be found.
         others = [key for key in keys if key != REPLICATION_KEY]
@@ -101,7 +105,8 @@ def find_errors(catalog: dict[str, Any], known: Collection[str]) -> Iterator[str
                 f"The catalog's replication method of `{name}` must be {methods}: "
                 f"{one_line(str(method), 100)}"
             )
-        if key not in (None, REPLICATION_KEY):  # noqa: PLR6201 - it may be any JSON value
+        # The key may be any JSON value, for which a set has no place.
+        if key not in (None, REPLICATION_KEY):
             yield (
                 f"The catalog's replication key of `{name}` must be `{REPLICATION_KEY}`: "
                 f"{one_line(str(key), 100)}"

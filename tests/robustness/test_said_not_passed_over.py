@@ -249,6 +249,17 @@ def test_what_is_no_catalog_stops_the_tap_with_one_line(
     assert api.calls == []
 
 
+def test_a_catalog_without_keys_has_those_of_the_tap(api: ScriptedApi, run_tap: RunTap) -> None:
+    catalog = select(discover(run_tap, api.creator()), "users")
+    for key in ("key_properties", "replication_key", "replication_method"):
+        del entry(catalog, "users")[key]
+    first = run_tap(api.creator(), catalog=catalog)
+    (schema,) = first.of_type("SCHEMA", "users")
+    assert schema["key_properties"] == ["id"]
+    second = run_tap(api.creator(), catalog=catalog, state=first.state)
+    assert len(second.ids("users")) == 1
+
+
 def test_null_for_metadata_is_none(api: ScriptedApi, run_tap: RunTap) -> None:
     catalog = discover(run_tap, api.creator())
     entry(catalog, "users").update(metadata=None, selected=True)
