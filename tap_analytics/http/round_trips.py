@@ -23,11 +23,6 @@ class RoundTrips:
         """Begin without an answer."""
         self._seconds: dict[str, float] = {}
 
-    @property
-    def longest(self) -> float:
-        """The time of the slowest endpoint in seconds, infinite before the first answer."""
-        return max(self._seconds.values(), default=inf)
-
     def at(self, url: str | None) -> float:
         """Return the time of an endpoint in seconds, infinite before its first answer.
 

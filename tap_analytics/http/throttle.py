@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from tap_analytics.http.retries import (
     MAX_RETRY_AFTER,
     RETRIED_ERRORS,
     RETRIED_STATUSES,
+    THROTTLED_STATUSES,
     retry_after,
 )
 from tap_analytics.http.round_trips import RoundTrips
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
-
-THROTTLED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""Statuses that say that there are too many requests."""
 
 NOTICEABLE = 0.002
 """The time to an answer, in seconds, from which on a request is worth sending ahead. To hand over a
@@ -65,11 +62,6 @@ class Throttle:
     def window(self) -> int:
         """The most requests in flight."""
         return self._window.size
-
-    @property
-    def is_noticeable(self) -> bool:
-        """True if some answers take long enough for requests to be sent ahead, or none is known."""
-        return self._round_trips.longest >= NOTICEABLE
 
     def is_noticeable_at(self, url: str | None) -> bool:
         """Return whether it is worth sending a request ahead.
@@ -124,7 +116,7 @@ class Throttle:
                     self._window.forgive()
                 self._round_trips.add(outcome)
                 return
-            if outcome.status_code in THROTTLED:
+            if outcome.status_code in THROTTLED_STATUSES:
                 self._hold_back(ticket, retry_after(outcome))
             if outcome.status_code not in RETRIED_STATUSES:
                 return

@@ -66,11 +66,7 @@ class ApiFailures:
 
 
 class StreamFailures:
-    """What could not be read of one stream.
-
-    Attributes:
-        is_cut_short: Whether listings have not been asked for, as the API is given up.
-    """
+    """What could not be read of one stream."""
 
     def __init__(self, stream: str, api: ApiFailures, logger: logging.Logger) -> None:
         """Start with nothing.
@@ -80,7 +76,7 @@ class StreamFailures:
             api: What could not be read of its API.
             logger: The log of the stream.
         """
-        self.is_cut_short = False
+        self._is_cut_short = False
         self._stream = stream
         self._api = api
         self._logger = logger
@@ -89,7 +85,7 @@ class StreamFailures:
 
     def __bool__(self) -> bool:
         """Return whether something could not be read."""
-        return self._count > 0 or self.is_cut_short
+        return self._count > 0 or self._is_cut_short
 
     def add(self, error: Exception, line: str) -> None:
         """Take note of a listing that could not be read.
@@ -120,7 +116,7 @@ class StreamFailures:
 
     def cut_short(self) -> None:
         """Take note that the rest is not asked for, as the API is given up."""
-        self.is_cut_short = True
+        self._is_cut_short = True
         self._api.stream_unread(self._stream)
 
     @property
