@@ -61,20 +61,8 @@ def normalised(catalog: dict[str, Any], parents: Mapping[str, str | None]) -> di
         entry["tap_stream_id"] = entry["stream"] = name
         if entry.get("key_properties") is None:
             entry["key_properties"] = ["id"]
+        _settle_replication(entry)
         root = _root(entry)
-        methods = (
-            root.get("replication-method"),
-            root.get("forced-replication-method"),
-            entry.get("replication_method"),
-        )
-        entry["replication_method"] = next(filter(None, methods), None)
-        keys = [key for key in (root.get("replication-key"), entry.get("replication_key")) if key]
-        is_open = entry["replication_method"] is None and "replication_key" not in entry
-        if is_open or entry["replication_method"] == REPLICATION_INCREMENTAL:
-            keys.append(REPLICATION_KEY)
-        # If one differs from ours, it stays, as an error to be found.
-        others = [key for key in keys if key != REPLICATION_KEY]
-        entry["replication_key"] = (others or keys or [None])[0]
         if "selected" in entry and root.get("selected") is None:
             root["selected"] = entry["selected"]
     present = {entry["tap_stream_id"] for entry in _entries(catalog)}
@@ -131,6 +119,23 @@ def is_selected(entry: dict[str, Any]) -> bool:
     root = _root(entry)
     selected = root.get("selected")
     return bool(root.get("selected-by-default", False) if selected is None else selected)
+
+
+def _settle_replication(entry: dict[str, Any]) -> None:
+    root = _root(entry)
+    methods = (
+        root.get("replication-method"),
+        root.get("forced-replication-method"),
+        entry.get("replication_method"),
+    )
+    entry["replication_method"] = next(filter(None, methods), None)
+    keys = [key for key in (root.get("replication-key"), entry.get("replication_key")) if key]
+    is_open = entry["replication_method"] is None and "replication_key" not in entry
+    if is_open or entry["replication_method"] == REPLICATION_INCREMENTAL:
+        keys.append(REPLICATION_KEY)
+    # If one differs from ours, it stays, as an error to be found.
+    others = [key for key in keys if key != REPLICATION_KEY]
+    entry["replication_key"] = (others or keys or [None])[0]
 
 
 def _unselected(name: str) -> dict[str, Any]:
