@@ -50,7 +50,7 @@ class BoundSession(requests.Session):
                 yield unquote(part)
 
     def exchange(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request, whatever this session does with others.
+        """Send a request at once.
 
         Args:
             request: The request.

@@ -104,8 +104,8 @@ class PrefetchingSession(BoundSession):
         """Announce requests that will probably be made.
 
         Args:
-            hints: Requests, in any order. Known ones are passed over, and those to which the
-                server answers faster than a thread could hand over the response.
+            hints: Requests, in any order. Known ones are ignored, and those that the server
+                answers faster than a thread could hand over the response.
         """
         if not self.is_unauthorized:
             # Making hints takes time, for which the lock is not held.

@@ -48,7 +48,7 @@ class Throttle:
         Args:
             limit: The most requests in flight.
             first_pause: The first pause, in seconds, if the API doesn't say how long to wait.
-            clock: Tells the time, in seconds.
+            clock: Returns seconds.
         """
         self._clock = clock
         self._window = Window(limit)
@@ -78,7 +78,7 @@ class Throttle:
         """Return when the next request may be sent.
 
         Returns:
-            Seconds from now, or None if one has to come back first.
+            Seconds from now, or None if a request in flight must be answered first.
         """
         now = self._clock()
         # After a pause, one request finds out whether it is over.
@@ -90,7 +90,7 @@ class Throttle:
         return max(0.0, self._pause.ends_at() - now, reset - now)
 
     def sent(self) -> Ticket:
-        """Take note that a request is being sent.
+        """Note that a request is being sent.
 
         Returns:
             What `came_back` asks for.
@@ -101,7 +101,7 @@ class Throttle:
         return Ticket(self._last_sent, self._in_flight)
 
     def came_back(self, ticket: Ticket, outcome: requests.Response | BaseException) -> None:
-        """Take note of what has become of a request.
+        """Note the outcome of a request.
 
         Args:
             ticket: What `sent` has returned.
@@ -125,7 +125,7 @@ class Throttle:
         self._window.shrink(ticket, self._in_flight, self._last_sent)
 
     def _hold_back(self, ticket: Ticket, asked: float) -> None:
-        # Whoever asks for the page is told if this is too long.
+        # The reader fails with this answer. Other requests don't wait that long.
         if asked > MAX_RETRY_AFTER:
             return
         pause = self._pause.throttled(

@@ -32,7 +32,7 @@ class OffsetProbe:
         self._is_answered = False
 
     def is_needed(self, offset: int, records: list[Any], *, has_new: bool) -> bool:
-        """Take note of a page, and return whether the server should be asked.
+        """Note a page, and return whether the server should be asked.
 
         Args:
             offset: The offset of the page.

@@ -70,7 +70,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def describe(response: requests.Response) -> str:
-    """Return what a server has answered, in one line.
+    """Describe an answer in one line.
 
     Args:
         response: A response that is not a page of a listing.
@@ -88,7 +88,7 @@ def describe(response: requests.Response) -> str:
 
 
 def describe_failure(error: BaseException, url: str, timeout: float) -> str:
-    """Return why there is no answer, in one line.
+    """Describe in one line why there is no answer.
 
     Args:
         error: The exception that the HTTP client has raised.

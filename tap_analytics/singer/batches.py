@@ -2,8 +2,8 @@
 
 The SDK announces the files, but does not write them. Its Parquet encoder takes the columns from
 the first record of each file: it drops other fields silently, fails on nested data that varies,
-and two files rarely agree. Its JSONL is always compressed, whatever the settings and the BATCH
-message say. Both create a bucket that does not exist, so a typing error is enough to make one.
+and two files rarely agree. Its JSONL is always compressed, even if the settings and the BATCH
+message say otherwise. Both create a bucket that does not exist, even after a typing error.
 """
 
 from __future__ import annotations

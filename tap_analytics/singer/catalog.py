@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 REPLICATION_KEY = "updated_at"
-"""The only replication key: the APIs give no other field that tells when a record has changed."""
+"""The only replication key: no other field says when a record has changed."""
 
 _METHODS = (REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE)
 

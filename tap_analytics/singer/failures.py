@@ -31,11 +31,11 @@ class ApiFailures:
         self._unread: dict[str, None] = {}
 
     def listing_read(self) -> None:
-        """Take note of a listing that was read to its end."""
+        """Note a listing that was read to its end."""
         self._in_a_row = 0
 
     def listing_failed(self, error: Exception) -> None:
-        """Take note of a listing that can't be read.
+        """Note a listing that can't be read.
 
         Args:
             error: Why. Its text is the line that is shown if the API is given up.
@@ -48,7 +48,7 @@ class ApiFailures:
                 self.reason += f"; {MAX_IN_A_ROW} listings in a row have failed"
 
     def stream_unread(self, stream: str) -> None:
-        """Take note of a stream that is not, or not wholly, read as the API is given up.
+        """Note a stream that is not, or not wholly, read as the API is given up.
 
         Args:
             stream: The name of the stream.
@@ -88,7 +88,7 @@ class StreamFailures:
         return self._count > 0 or self._is_cut_short
 
     def add(self, error: Exception, line: str) -> None:
-        """Take note of a listing that could not be read.
+        """Note a listing that could not be read.
 
         Args:
             error: Why.
@@ -115,7 +115,7 @@ class StreamFailures:
             self._lines.append(line)
 
     def cut_short(self) -> None:
-        """Take note that the rest is not asked for, as the API is given up."""
+        """Note that the rest is not asked for, as the API is given up."""
         self._is_cut_short = True
         self._api.stream_unread(self._stream)
 

@@ -156,7 +156,7 @@ class ListingStream(ApiStream, ABC):
         page, is_probe = paginator.current_value, paginator.is_probe
         is_sent_ahead = self.requests_session.is_sent_ahead(response)
         records = paginator.read(response, is_sent_ahead=is_sent_ahead)
-        if paginator.is_adrift:
+        if paginator.has_shifted:
             # The pages sent for ahead are from elsewhere in the listing.
             self.look_ahead.end_listing(self.context)
         elif paginator.is_first_pass and not is_probe:

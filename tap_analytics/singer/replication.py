@@ -164,7 +164,7 @@ class IncrementalStream(ListingStream, ABC):
             )
 
     def record_read(self, record: Record, context: Context | None) -> None:
-        """Take note of a record, whether or not it is due.
+        """Note a record, whether or not it is due.
 
         Args:
             record: A record with its timestamps in canonical form.

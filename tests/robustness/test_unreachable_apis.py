@@ -48,7 +48,7 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize("dead", ["creator", "experience"])
-def test_an_api_that_refuses_connections_is_given_up_with_one_line(
+def test_an_api_that_accepts_no_connections_is_given_up_with_one_line(
     api: ScriptedApi, run_tap: RunTap, dead: str
 ) -> None:
     config = api.both(**{f"{dead}_api_url": f"http://127.0.0.1:{closed_port()}"})
