@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 
 # Reference counting frees records. Running the cycle collector at Python's default frequency costs
-# a quarter of the run time and finds next to nothing.
+# a quarter of the run time and finds almost nothing.
 gc.disable()
 
 from singer_sdk.exceptions import ConfigValidationError  # noqa: E402
@@ -56,14 +56,14 @@ def _run() -> None:
     except IncompleteSyncError as error:
         for line in error.failures:
             TapAnalytics.logger.error("%s", line)
-    except Exception as error:  # noqa: BLE001 - there is nobody else to tell
+    except Exception as error:  # noqa: BLE001 - the last place that can report it
         TapAnalytics.logger.error("%s: %s", type(error).__name__, one_line(str(error)))
         TapAnalytics.logger.debug("This is where it happened", exc_info=True)
     sys.exit(1)
 
 
 def _find_problem() -> str | None:
-    """Return what makes running the tap pointless, if anything does."""
+    """Return why the tap can't run, or None."""
     # Python has no object for a descriptor that is closed, though its type says so.
     if getattr(sys, "stdout", None) is None:
         return "Standard output is closed"

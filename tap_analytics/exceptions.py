@@ -14,10 +14,10 @@
     │   └── StorageError                a batch can't be written
     ├── singer_sdk …FatalAPIError       a listing can't be read
     │   ├── UnauthorizedError           401: the API does not accept the credentials
-    │   ├── RejectedError               another 4xx or a 3xx: this listing is not to be had
+    │   ├── RejectedError               another 4xx or a redirect: the listing can't be read
     │   ├── GivenUpError                nothing more is asked of an API that has failed
     │   └── UnavailableError            no usable answer, and the retries are used up
-    │       └── UnreachableError        no connection at all: DNS, refused, TLS, proxy
+    │       └── UnreachableError        no connection at all: DNS, closed port, TLS, proxy
     └── singer_sdk …RetriableAPIError   the next try may succeed
         └── ThrottledError              429 or 503: too many requests
 

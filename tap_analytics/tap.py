@@ -1,4 +1,4 @@
-"""The tap: which streams exist, and how the command line meets them."""
+"""The tap: its streams, and what the command line runs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class TapAnalytics(CheckedTap):
 
     @override  # type: ignore[misc] # final for type checkers only
     def sync_all(self) -> None:
-        """Sync all selected streams, and log what that has come to.
+        """Sync all selected streams, and log the statistics.
 
         Raises:
             ConfigValidationError: If there are no credentials for any API.

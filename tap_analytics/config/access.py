@@ -33,7 +33,7 @@ class Access:
         return all(config.get(name) for name in self.credentials)
 
     def secrets(self, config: Mapping[str, Any]) -> Iterator[str]:
-        """Yield what must not be logged: the last setting of the login, and the login as sent."""
+        """Yield the secrets: the last setting of the login, and the login as it is sent."""
         values = [str(config.get(name) or "") for name in self.login]
         if values[-1]:
             yield values[-1]

@@ -57,7 +57,7 @@ def find_errors(
 
 
 def find_environment_errors(prefix: str, schema: dict[str, Any]) -> Iterator[str]:
-    """Find environment variables that the SDK can't convert, which doesn't say which.
+    """Find environment variables that the SDK can't convert. The SDK doesn't say which.
 
     Args:
         prefix: What the names of the variables begin with.
@@ -89,7 +89,7 @@ def find_environment_errors(prefix: str, schema: dict[str, Any]) -> Iterator[str
 def find_warnings(
     config: Mapping[str, Any], schema: dict[str, Any], apis: Iterable[Access]
 ) -> Iterator[str]:
-    """Find what is not wrong, but probably not meant either.
+    """Find settings that are valid but probably not meant.
 
     Args:
         config: The settings, without errors.

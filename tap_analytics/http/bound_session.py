@@ -13,22 +13,28 @@ from tap_analytics.http.transport import TimedAdapter
 from tap_analytics.log.wording import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class BoundSession(requests.Session):
     """A session that looks up the environment once, and takes credentials to no other host."""
 
-    def __init__(self, url: str, max_connections: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        max_connections: int,
+        on_resend: Callable[[requests.PreparedRequest], None],
+    ) -> None:
         """Create a session.
 
         Args:
             url: The base URL of the server.
             max_connections: The most connections that are kept open.
+            on_resend: Called before a request is sent again on another connection.
         """
         super().__init__()
         for scheme in ("http://", "https://"):
-            self.mount(scheme, TimedAdapter(max_connections))
+            self.mount(scheme, TimedAdapter(max_connections, on_resend))
         # The search for proxies and certificates takes longer than many a request. For one host,
         # the result is always the same.
         self._environment = self.merge_environment_settings(url, {}, None, None, None)
@@ -44,7 +50,7 @@ class BoundSession(requests.Session):
                 yield unquote(part)
 
     def exchange(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request, whatever this session does with others.
+        """Send a request at once.
 
         Args:
             request: The request.

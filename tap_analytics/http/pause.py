@@ -51,7 +51,7 @@ class Pause:
         return max(self._until, self._sent_at + self._gap if self._gap else 0.0)
 
     def sent(self, now: float) -> None:
-        """Take note that a request is sent."""
+        """Note that a request is sent."""
         self._sent_at = now
 
     def throttled(

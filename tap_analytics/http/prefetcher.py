@@ -161,6 +161,6 @@ class Prefetcher:
 
     def _arrive(self, prefetch: Prefetch, outcome: requests.Response | BaseException) -> None:
         if is_passing(outcome):
-            # If nobody waits for it yet, it costs none of the retries.
+            # A failure that the reader does not wait for yet costs no retry.
             self._queue.drop(prefetch)
         self.wake()

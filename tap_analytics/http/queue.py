@@ -34,7 +34,7 @@ class Prefetch:
 class HintQueue:
     """Hints whose requests have not been made yet, one per URL.
 
-    It sends nothing and knows no threads: whoever uses it from several holds a lock.
+    It sends nothing and is not thread-safe: its users hold a lock.
     """
 
     def __init__(self, capacity: int) -> None:

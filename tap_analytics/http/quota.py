@@ -1,4 +1,4 @@
-"""What an API says about its rate limit before there is a refusal."""
+"""The rate limit that an API announces before it throttles."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Quota:
         return self._left if now < self.resets_at else inf
 
     def read(self, response: requests.Response, now: float) -> None:
-        """Take note of the headers of a response.
+        """Note the headers of a response.
 
         Args:
             response: The response, of any status.
@@ -55,7 +55,7 @@ class Quota:
         if remaining is None or reset is None:
             return
         wait = reset - _date(response) if reset > _EPOCH else reset
-        # A longer wait is not kept to. Whoever asks for the page is told of it in the end.
+        # Longer waits are ignored.
         if 0 < wait <= MAX_RETRY_AFTER:
             resets_at = now + wait
             # Responses may overtake each other: the fewest that are left count until the reset.

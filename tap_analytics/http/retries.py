@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import requests
 from urllib3.exceptions import InvalidHeader, NameResolutionError, NewConnectionError
 from urllib3.util import Retry
+
+from tap_analytics.log.wording import innermost
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -82,6 +85,16 @@ def is_passing(outcome: requests.Response | BaseException) -> bool:
     return isinstance(outcome, RETRIED_ERRORS)
 
 
+def has_invalid_certificate(error: BaseException) -> bool:
+    """Return whether the server's certificate is not valid. Asking again does not help then.
+
+    Args:
+        error: Why there is no response. Other errors of TLS may not come again: servers under
+            load close connections in the middle of a handshake.
+    """
+    return isinstance(innermost(error), ssl.SSLCertVerificationError)
+
+
 def is_unreachable(error: BaseException) -> bool:
     """Return whether there is no connection to the server at all.
 
@@ -89,8 +102,8 @@ def is_unreachable(error: BaseException) -> bool:
         error: Why there is no response.
 
     Returns:
-        True if its name is unknown, it refuses connections, its certificate is not valid, or the
-        proxy on the way to it can't be reached. No other request will fare better.
+        True if its name is unknown, it accepts no connections, TLS fails, or the proxy on the way
+        to it can't be reached. No other request will fare better.
     """
     if isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
         return True

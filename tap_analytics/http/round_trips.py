@@ -13,20 +13,14 @@ _IDENTIFIER = re.compile(r"[^/]*\d[^/]*")
 
 
 class RoundTrips:
-    """The shortest time to an answer of late, per endpoint.
+    """The shortest recent time to an answer, per endpoint.
 
-    An endpoint is a URL without its query, in which whatever holds a digit
-    counts as an identifier.
+    An endpoint is a URL without its query. Each part with a digit counts as an identifier.
     """
 
     def __init__(self) -> None:
         """Begin without an answer."""
         self._seconds: dict[str, float] = {}
-
-    @property
-    def longest(self) -> float:
-        """The time of the slowest endpoint in seconds, infinite before the first answer."""
-        return max(self._seconds.values(), default=inf)
 
     def at(self, url: str | None) -> float:
         """Return the time of an endpoint in seconds, infinite before its first answer.
@@ -37,13 +31,13 @@ class RoundTrips:
         return self._seconds.get(_endpoint(url), inf)
 
     def add(self, response: requests.Response) -> None:
-        """Take note of an answer.
+        """Note an answer.
 
         Args:
-            response: The answer, after whatever redirects.
+            response: The answer, after all redirects.
         """
         endpoint = _endpoint([*response.history, response][0].url)
-        # The shortest of late: others may have waited for the interpreter, not the server.
+        # The shortest recent time: longer ones may include waits for the interpreter.
         known = 1.1 * self._seconds.get(endpoint, inf)
         self._seconds[endpoint] = min(response.elapsed.total_seconds(), known)
 

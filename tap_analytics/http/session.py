@@ -18,8 +18,7 @@ from tap_analytics.http.bound_session import BoundSession
 from tap_analytics.http.prefetcher import Prefetcher
 from tap_analytics.http.queue import HintQueue
 from tap_analytics.http.throttle import FIRST_PAUSE, Throttle
-from tap_analytics.http.traffic import RequestObserver, Traffic
-from tap_analytics.http.transport import TimedAdapter
+from tap_analytics.http.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     import requests
 
     from tap_analytics.http.hints import Hint
-
-__all__ = ["PrefetchingSession", "RequestObserver"]
+    from tap_analytics.http.traffic import RequestObserver
 
 
 class PrefetchingSession(BoundSession):
@@ -62,11 +60,9 @@ class PrefetchingSession(BoundSession):
             observer: Counts requests and answers.
             first_pause: Seconds that requests wait after the first 429 or 503.
         """
-        super().__init__(url, max_concurrent)
         self.throttle = Throttle(max_concurrent, first_pause=first_pause)
         self._traffic = Traffic(self.throttle, observer)
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, TimedAdapter(max_concurrent, self._traffic.count))
+        super().__init__(url, max_concurrent, self._traffic.count)
         self._prefetcher = Prefetcher(
             # Memory holds two windows of responses, and the first page of each stream.
             HintQueue(2 * max_concurrent + streams),
@@ -108,8 +104,8 @@ class PrefetchingSession(BoundSession):
         """Announce requests that will probably be made.
 
         Args:
-            hints: Requests, in any order. Known ones are passed over, and those to which the
-                server answers faster than a thread could hand over the response.
+            hints: Requests, in any order. Known ones are ignored, and those that the server
+                answers faster than a thread could hand over the response.
         """
         if not self.is_unauthorized:
             # Making hints takes time, for which the lock is not held.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from tap_analytics.http.retries import (
     MAX_RETRY_AFTER,
     RETRIED_ERRORS,
     RETRIED_STATUSES,
+    THROTTLED_STATUSES,
     retry_after,
 )
 from tap_analytics.http.round_trips import RoundTrips
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
-
-THROTTLED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""Statuses that say that there are too many requests."""
 
 NOTICEABLE = 0.002
 """The time to an answer, in seconds, from which on a request is worth sending ahead. To hand over a
@@ -51,7 +48,7 @@ class Throttle:
         Args:
             limit: The most requests in flight.
             first_pause: The first pause, in seconds, if the API doesn't say how long to wait.
-            clock: Tells the time, in seconds.
+            clock: Returns seconds.
         """
         self._clock = clock
         self._window = Window(limit)
@@ -65,11 +62,6 @@ class Throttle:
     def window(self) -> int:
         """The most requests in flight."""
         return self._window.size
-
-    @property
-    def is_noticeable(self) -> bool:
-        """True if some answers take long enough for requests to be sent ahead, or none is known."""
-        return self._round_trips.longest >= NOTICEABLE
 
     def is_noticeable_at(self, url: str | None) -> bool:
         """Return whether it is worth sending a request ahead.
@@ -86,7 +78,7 @@ class Throttle:
         """Return when the next request may be sent.
 
         Returns:
-            Seconds from now, or None if one has to come back first.
+            Seconds from now, or None if a request in flight must be answered first.
         """
         now = self._clock()
         # After a pause, one request finds out whether it is over.
@@ -98,7 +90,7 @@ class Throttle:
         return max(0.0, self._pause.ends_at() - now, reset - now)
 
     def sent(self) -> Ticket:
-        """Take note that a request is being sent.
+        """Note that a request is being sent.
 
         Returns:
             What `came_back` asks for.
@@ -109,7 +101,7 @@ class Throttle:
         return Ticket(self._last_sent, self._in_flight)
 
     def came_back(self, ticket: Ticket, outcome: requests.Response | BaseException) -> None:
-        """Take note of what has become of a request.
+        """Note the outcome of a request.
 
         Args:
             ticket: What `sent` has returned.
@@ -124,7 +116,7 @@ class Throttle:
                     self._window.forgive()
                 self._round_trips.add(outcome)
                 return
-            if outcome.status_code in THROTTLED:
+            if outcome.status_code in THROTTLED_STATUSES:
                 self._hold_back(ticket, retry_after(outcome))
             if outcome.status_code not in RETRIED_STATUSES:
                 return
@@ -133,7 +125,7 @@ class Throttle:
         self._window.shrink(ticket, self._in_flight, self._last_sent)
 
     def _hold_back(self, ticket: Ticket, asked: float) -> None:
-        # Whoever asks for the page is told if this is too long.
+        # The reader fails with this answer. Other requests don't wait that long.
         if asked > MAX_RETRY_AFTER:
             return
         pause = self._pause.throttled(

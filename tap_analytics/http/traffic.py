@@ -40,7 +40,7 @@ class Traffic:
     """The requests in flight, which keep to the throttle, and the lock on all that is shared.
 
     Attributes:
-        lock: Held by whoever uses what several threads share: the throttle, the hints, this.
+        lock: Guards what threads share: the throttle, the hints and this object.
         throttle: How fast requests may be sent.
         first_answer_at: When the first answer was made, or earlier.
         is_reader_waiting: True if the reader waits for its turn. It comes first.
@@ -95,7 +95,7 @@ class Traffic:
             The response, of any status.
 
         Raises:
-            BaseException: Whatever `send` raises.
+            BaseException: As raised by `send`.
         """
         outcome: requests.Response | BaseException
         if self._began_at is None:

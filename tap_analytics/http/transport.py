@@ -112,7 +112,7 @@ class _ClosedConnectionError(Exception):
 
 
 class _TimedResponse(HTTPResponse):
-    """Response whose socket's timeout is that of the whole."""
+    """A response whose socket timeout limits the whole response."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(_TimedSocket(sock), *args, **kwargs)  # type: ignore[arg-type]
@@ -136,14 +136,14 @@ class _TimedResponse(HTTPResponse):
 
 
 class _Connection(_AnyConnection):
-    """What a connection of urllib3 is extended with."""
+    """The base class that is mixed into urllib3's connections."""
 
     response_class = _TimedResponse
     _has_answered = False
 
     @override
     def connect(self) -> None:
-        # An object that has been closed may be connected again.
+        # A closed connection object may be opened again.
         self._has_answered = False
         super().connect()
 
@@ -161,7 +161,7 @@ class _Connection(_AnyConnection):
 
 
 class _TimedSocket:
-    """As much of a socket as a response asks for."""
+    """The part of a socket that a response needs."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -172,7 +172,7 @@ class _TimedSocket:
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads from a socket for as long as its timeout says, in all."""
+    """Reads from a socket. The socket's timeout limits the total time."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock

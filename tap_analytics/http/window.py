@@ -51,7 +51,7 @@ class Window:
         self._last_before_cut = -1
 
     def grow(self, ticket: Ticket) -> None:
-        """Take note of an answer.
+        """Note an answer.
 
         Args:
             ticket: The request.
@@ -74,7 +74,7 @@ class Window:
             self._answers_to_size = 0
 
     def shrink(self, ticket: Ticket, in_flight: int, last_sent: int) -> None:
-        """Take note of a failure that too many requests may be the reason for.
+        """Note a failure that too many requests may be the reason for.
 
         Args:
             ticket: The request.
@@ -98,5 +98,5 @@ class Window:
         self._last_before_cut = last_sent
 
     def forgive(self) -> None:
-        """Take note that not the number of requests in flight was the reason for a failure."""
+        """Note that not the number of requests in flight was the reason for a failure."""
         self._ceiling = self._limit + 1

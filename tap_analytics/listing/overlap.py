@@ -37,7 +37,7 @@ class Overlap:
         self._due = None
 
     def end_page(self, records: list[Any]) -> int:
-        """Take note of the page that the next one overlaps with.
+        """Note the page that the next one overlaps with.
 
         Args:
             records: The page's records, at least one.
@@ -62,7 +62,7 @@ class Overlap:
         Returns:
             True if nothing is due, or the page begins with what is. A page asked for in its turn
             may also hold any version seen in this pass: unchanged records keep their order, so
-            whatever follows one has not been skipped.
+            no record between them has been skipped.
         """
         if self._due is None or (records and id_of(records[0]) == self._due):
             return True

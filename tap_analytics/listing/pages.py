@@ -120,11 +120,11 @@ def _decode(body: bytes, charset: str | None) -> tuple[Any, bool]:
         pass
     except RecursionError as error:
         raise NoListingError(_TOO_DEEP) from error
-    # The strict decoder is right to refuse half of a surrogate pair, but services send them, cut
-    # out of an emoji, and one character must not cost the whole page.
+    # msgspec rejects half of a surrogate pair. Services send them when they cut an emoji in two.
+    # One character must not cost the whole page.
     try:
         text = _text(body, charset)
-        payload = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+        payload = json.loads(text, parse_float=Decimal, parse_constant=_reject_constant)
     except RecursionError as error:
         raise NoListingError(_TOO_DEEP) from error
     except ValueError as error:
@@ -145,7 +145,7 @@ def _text(body: bytes, charset: str | None) -> str:
 _TOO_DEEP = "the response is nested too deeply to be read"
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     message = f"{name} is no JSON number"
     raise ValueError(message)
 

@@ -25,7 +25,7 @@ MAX_REREADS = 5
 """How often the head of a listing is read again, until it stands still."""
 
 
-MAX_DRIFTS = 10
+MAX_SHIFTS = 10
 """How often in a row paging goes back without finding anything new, before that is an error."""
 
 
@@ -67,7 +67,7 @@ class LimitOffsetPaginator(Paginator):
         self._seen = SeenVersions(None if rereads else MEMORY)
         self._overlap = Overlap(self._seen)
         self._probe = OffsetProbe()
-        self._drifts = 0
+        self._shifts = 0
         # Where to go on after the question whether the server ignores offsets.
         self._after_probe: Slice | None = None
 
@@ -94,10 +94,10 @@ class LimitOffsetPaginator(Paginator):
         versions = [version_of(record) for record in records]
         if self._after_probe is not None:
             return self._read_probe(self._after_probe, records, versions)
-        self.is_adrift = not self._overlap.is_continued_by(
+        self.has_shifted = not self._overlap.is_continued_by(
             records, versions, is_sent_ahead=is_sent_ahead
         )
-        if self.is_adrift:
+        if self.has_shifted:
             self._go_back(records, is_sent_ahead=is_sent_ahead)
             return []
         if not records:
@@ -110,7 +110,7 @@ class LimitOffsetPaginator(Paginator):
         is_lone_overlap = self._overlap.is_due and len(records) == 1
         new = self._seen.add(records, versions)
         if new:
-            self._drifts = 0
+            self._shifts = 0
         is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
         following = Slice(
             offset + len(records) - self._overlap.end_page(records),
@@ -132,11 +132,11 @@ class LimitOffsetPaginator(Paginator):
         if is_sent_ahead:
             # The same page again, this time in its turn.
             return
-        self._drifts += 1
-        if self._drifts > MAX_DRIFTS:
+        self._shifts += 1
+        if self._shifts > MAX_SHIFTS:
             message = (
                 f"offset {self._page.offset:,} held no record that had been read before, "
-                f"{MAX_DRIFTS} times in a row: the listing changes too fast, or contradicts itself"
+                f"{MAX_SHIFTS} times in a row: the listing changes too fast, or contradicts itself"
             )
             raise UnsteadyListingError(message)
         offset = max(0, self._page.offset - MAX_LIMIT + 1)

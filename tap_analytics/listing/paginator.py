@@ -18,14 +18,14 @@ class Paginator(BaseAPIPaginator[Any], ABC):
     """A paginator that reads pages, so that it can tell what is new in them.
 
     Attributes:
-        is_adrift: Whether the last page did not count, as the listing had shifted.
+        has_shifted: Whether the last page did not count, because the listing has shifted.
         is_probe: Whether the current request only asks how the server behaves.
         is_first_pass: Whether the listing is read for the first time, not its beginning again.
         is_unsettled: Whether the listing still changed when its beginning was last read.
         is_empty: Whether nothing was listed at the end, even if there were records before.
     """
 
-    is_adrift: bool = False
+    has_shifted: bool = False
     is_probe: bool = False
     is_first_pass: bool = True
     is_unsettled: bool = False

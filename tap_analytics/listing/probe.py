@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tap_analytics.exceptions import OffsetIgnoredError
 from tap_analytics.listing.seen import id_of
 
 if TYPE_CHECKING:
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 FAR_OFFSET = 1_000_000
 """An offset past the end of any listing. A server that answers it with known records ignores it."""
+
+MAX_KNOWN_PAGES = 1_000
+"""How many pages in a row may hold nothing new. More than these no inserted records explain."""
 
 
 class OffsetProbe:
@@ -24,10 +28,11 @@ class OffsetProbe:
         """Start before the first page."""
         self._farthest = -1
         self._ends: tuple[str, str] | None = None
+        self._known_pages = 0
         self._is_answered = False
 
     def is_needed(self, offset: int, records: list[Any], *, has_new: bool) -> bool:
-        """Take note of a page, and return whether the server should be asked.
+        """Note a page, and return whether the server should be asked.
 
         Args:
             offset: The offset of the page.
@@ -37,7 +42,17 @@ class OffsetProbe:
         Returns:
             True if the page lies farther than any before and adds nothing, or begins and ends as
             the page before.
+
+        Raises:
+            OffsetIgnoredError: If page after page adds nothing, whatever the server has answered.
         """
+        self._known_pages = 0 if has_new else self._known_pages + 1
+        if self._known_pages > MAX_KNOWN_PAGES:
+            message = (
+                f"the server seems to ignore `offset`: {MAX_KNOWN_PAGES:,} pages in a row, up to "
+                f"offset {offset:,}, hold nothing new"
+            )
+            raise OffsetIgnoredError(message)
         is_forward = offset > self._farthest
         self._farthest = max(self._farthest, offset)
         is_repeated = self.is_repeated(records)

@@ -24,7 +24,7 @@ def version_of(record: object) -> int:
 
 
 def id_of(record: object) -> str:
-    """Return what identifies a record, whatever its version.
+    """Return a text that identifies a record in all of its versions.
 
     Args:
         record: What stands in the listing, as it came.

@@ -1,4 +1,4 @@
-"""Log records without secrets, forged lines, or tracebacks that nobody has asked for.
+"""Log records without secrets, forged lines, or unwanted tracebacks.
 
 `SINGER_SDK_LOG_CONFIG` lets the user put any handler and any formatter on any logger. So each
 record is made safe where it is made, before a handler sees it: message, arguments, exception,
@@ -35,7 +35,7 @@ def keep_from_log(secrets: Iterable[str]) -> None:
 
 
 def protect_log() -> None:
-    """Make all log records safe from now on, whatever secrets will be known."""
+    """Make all log records safe from now on. Secrets may be added later."""
     # A factory for records would not see the `extra` attributes, and a filter or a formatter
     # belongs to one logger or handler.
     logging.Logger.makeRecord = _make_safe_record  # type: ignore[method-assign,assignment]

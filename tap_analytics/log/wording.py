@@ -70,7 +70,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def describe(response: requests.Response) -> str:
-    """Return what a server has answered, in one line.
+    """Describe an answer in one line.
 
     Args:
         response: A response that is not a page of a listing.
@@ -88,7 +88,7 @@ def describe(response: requests.Response) -> str:
 
 
 def describe_failure(error: BaseException, url: str, timeout: float) -> str:
-    """Return why there is no answer, in one line.
+    """Describe in one line why there is no answer.
 
     Args:
         error: The exception that the HTTP client has raised.
@@ -99,18 +99,23 @@ def describe_failure(error: BaseException, url: str, timeout: float) -> str:
         The host and the innermost reason, without the exceptions that the client wraps it in.
     """
     host = urlsplit(url).netloc
-    root = _root(error)
+    root = innermost(error)
     # For the client, a body that takes too long is a connection error.
     if isinstance(error, requests.Timeout) or isinstance(root.__cause__, TimeoutError):
         return f"no complete answer from {host} within {timeout:g} s"
     return f"no answer from {host}: {one_line(str(root))}"
 
 
-def _root(error: BaseException) -> BaseException:
+def innermost(error: BaseException) -> BaseException:
+    """Return the reason of a failure, without the exceptions that HTTP clients wrap it in.
+
+    Args:
+        error: The exception that the HTTP client has raised.
+    """
     inner = getattr(error, "reason", None)
     if not isinstance(inner, BaseException):
         inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
-    return error if inner is None else _root(inner)
+    return error if inner is None else innermost(inner)
 
 
 def _api_message(body: bytes) -> str:

@@ -13,6 +13,7 @@ from tap_analytics.exceptions import (
     RejectedError,
     ThrottledError,
     UnauthorizedError,
+    UnavailableError,
 )
 from tap_analytics.http.retries import (
     MAX_RETRY_AFTER,
@@ -54,8 +55,8 @@ def find_problem(
 
     Returns:
         `RetriableAPIError` if the next try may succeed, `UnauthorizedError` if the API does not
-        accept the credentials, `RejectedError` or `FatalAPIError` if it does not give this listing,
-        or None if the response holds a page.
+        accept the credentials, `UnavailableError` if it asks to wait too long, `RejectedError` or
+        `FatalAPIError` if it does not give this listing, or None if the response holds a page.
     """
     status = response.status_code
     if status in RETRIED_STATUSES:
@@ -87,7 +88,7 @@ def is_about_rate_or_login(response: requests.Response) -> bool:
 def _transient_problem(response: requests.Response, line: Callable[[str], str]) -> Exception:
     wait = retry_after(response)
     if wait > MAX_RETRY_AFTER:
-        return RejectedError(
+        return UnavailableError(
             line(f"{describe(response)}; it asks to wait {wait:.0f} s before the next try")
         )
     kind = ThrottledError if response.status_code in THROTTLED_STATUSES else RetriableAPIError

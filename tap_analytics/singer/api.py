@@ -1,4 +1,4 @@
-"""The description of an API: everything that tells it from others."""
+"""The description of an API: all that differs between APIs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Api(Access):
-    """Everything that there is to say about an API.
+    """The description of an API.
 
     Attributes:
         authenticator: Makes the authentication from the settings.

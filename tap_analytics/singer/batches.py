@@ -2,8 +2,8 @@
 
 The SDK announces the files, but does not write them. Its Parquet encoder takes the columns from
 the first record of each file: it drops other fields silently, fails on nested data that varies,
-and two files rarely agree. Its JSONL is always compressed, whatever the settings and the BATCH
-message say. Both create a bucket that does not exist, so a typing error is enough to make one.
+and two files rarely agree. Its JSONL is always compressed, even if the settings and the BATCH
+message say otherwise. Both create a bucket that does not exist, even after a typing error.
 """
 
 from __future__ import annotations
@@ -74,7 +74,6 @@ class Batches:
 
     Attributes:
         encoding: The encoding of the files, for BATCH messages.
-        count: The number of files written.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Batches:
                 Stream maps may make several streams of one.
         """
         self.encoding = config.encoding
-        self.count = 0
+        self._count = 0
         self._size = config.batch_size
         self._storage = config.storage
         self._encoders = {
@@ -138,9 +137,9 @@ class Batches:
         records = self._gathered[stream]
         content = self._encoders[stream](records)
         records.clear()
-        self.count += 1
+        self._count += 1
         stem = re.sub(r"[^\w-]", "_", stream)
-        name = f"{self._prefix}{stem}-{self._id}-{self.count}{_suffix_for(self.encoding)}"
+        name = f"{self._prefix}{stem}-{self._id}-{self._count}{_suffix_for(self.encoding)}"
         try:
             return _store(self._storage, name, content)
         except Exception as error:

@@ -27,10 +27,10 @@ class Bookmarks(Protocol):
         """Return the bookmark of a listing before this sync."""
 
     def meet(self, timestamp: str) -> None:
-        """Take note of a record's timestamp."""
+        """Note a record's timestamp."""
 
     def complete(self, account: str | None, *, is_settled: bool, is_empty: bool) -> None:
-        """Take note that a listing has been read to its end, and its records are written."""
+        """Note that a listing has been read to its end, and its records are written."""
 
     def keep_only(self, accounts: Collection[str]) -> None:
         """Drop the bookmarks of accounts that are no longer listed."""
@@ -61,7 +61,7 @@ class StreamBookmark:
         return self._start
 
     def meet(self, timestamp: str) -> None:
-        """Take note of a record's timestamp.
+        """Note a record's timestamp.
 
         Args:
             timestamp: A timestamp in canonical form.
@@ -72,7 +72,7 @@ class StreamBookmark:
     def complete(
         self, account: str | None = None, *, is_settled: bool = True, is_empty: bool = False
     ) -> None:
-        """Take note that the listing has been read to its end, and its records are written."""
+        """Note that the listing has been read to its end, and its records are written."""
         del account, is_settled, is_empty
         self._is_complete = True
 
@@ -116,7 +116,7 @@ class AccountBookmarks:
         return None if account is None else self._bookmarks.get(account)
 
     def meet(self, timestamp: str) -> None:
-        """Take note of a record's timestamp, in whatever account.
+        """Note a record's timestamp, in any account.
 
         Args:
             timestamp: A timestamp in canonical form.
@@ -125,7 +125,7 @@ class AccountBookmarks:
             self._largest = timestamp
 
     def complete(self, account: str | None, *, is_settled: bool, is_empty: bool) -> None:
-        """Take note that an account has been read to its end, and its records are written.
+        """Note that an account has been read to its end, and its records are written.
 
         Args:
             account: The id of the account.

@@ -66,6 +66,8 @@ class CheckedTap(Tap, ABC):
         """All APIs."""
 
     def _read_catalog(self, given: dict[str, Any]) -> dict[str, Any]:
+        if error := catalogs.find_shape_error(given):
+            raise invalid([error])
         parents = parents_of_streams(self.apis)
         catalog = catalogs.normalised(given, parents)
         if errors := [*catalogs.find_errors(catalog, parents)]:

@@ -170,7 +170,7 @@ class ApiStream(RESTStream[Any], ABC):
         """Return a message that begins with the stream and the account, if there is one.
 
         Args:
-            message: What there is to say.
+            message: The message.
 
         Returns:
             One line.

@@ -32,11 +32,11 @@ class ApiFailures:
         self._unread: dict[str, None] = {}
 
     def listing_read(self) -> None:
-        """Take note of a listing that was read to its end."""
+        """Note a listing that was read to its end."""
         self._in_a_row = 0
 
     def listing_failed(self, stream: str, error: Exception) -> None:
-        """Take note of a listing that can't be read.
+        """Note a listing that can't be read.
 
         Args:
             stream: The name of its stream.
@@ -50,7 +50,7 @@ class ApiFailures:
                 self.reason += f"; {MAX_IN_A_ROW} listings in a row have failed"
 
     def stream_unread(self, stream: str) -> None:
-        """Take note of a stream that is not, or not wholly, read as the API is given up.
+        """Note a stream that is not, or not wholly, read as the API is given up.
 
         Args:
             stream: The name of the stream.
@@ -67,11 +67,7 @@ class ApiFailures:
 
 
 class StreamFailures:
-    """What could not be read of one stream.
-
-    Attributes:
-        is_cut_short: Whether listings have not been asked for, as the API is given up.
-    """
+    """What could not be read of one stream."""
 
     def __init__(self, stream: str, api: ApiFailures, logger: logging.Logger) -> None:
         """Start with nothing.
@@ -81,7 +77,7 @@ class StreamFailures:
             api: What could not be read of its API.
             logger: The log of the stream.
         """
-        self.is_cut_short = False
+        self._is_cut_short = False
         self._stream = stream
         self._api = api
         self._logger = logger
@@ -91,7 +87,7 @@ class StreamFailures:
 
     def __bool__(self) -> bool:
         """Return whether something could not be read."""
-        return self._count > 0 or self.is_cut_short
+        return self._count > 0 or self._is_cut_short
 
     @property
     def is_down(self) -> bool:
@@ -102,12 +98,12 @@ class StreamFailures:
         return self._in_a_row >= MAX_IN_A_ROW
 
     def listing_read(self) -> None:
-        """Take note of a listing that was read to its end."""
+        """Note a listing that was read to its end."""
         self._in_a_row = 0
         self._api.listing_read()
 
     def add(self, error: Exception, line: str) -> None:
-        """Take note of a listing that could not be read.
+        """Note a listing that could not be read.
 
         Args:
             error: Why.
@@ -135,8 +131,8 @@ class StreamFailures:
             self._lines.append(line)
 
     def cut_short(self) -> None:
-        """Take note that the rest is not asked for, as the API is given up."""
-        self.is_cut_short = True
+        """Note that the rest is not asked for, as the API is given up."""
+        self._is_cut_short = True
         self._api.stream_unread(self._stream)
 
     @property

@@ -28,7 +28,7 @@ _BEFORE_CHILDREN = -64
 
 
 class HintedStream(Protocol):
-    """What there is to know of a stream to foresee its requests."""
+    """A stream whose next requests can be foreseen."""
 
     name: str
     connection: Connection

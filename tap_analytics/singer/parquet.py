@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Record
 
 RESCUED = "_rescued_data"
-"""The column for whatever has no column or does not fit its own: a JSON object, usually null."""
+"""The column for fields without a column and values that don't fit theirs: JSON or null."""
 
 SCALE = 18
 """Digits after the point in a column of numbers; there are 38 in all."""

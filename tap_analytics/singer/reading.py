@@ -22,6 +22,7 @@ from tap_analytics.exceptions import (
 )
 from tap_analytics.http.retries import (
     RETRIED_ERRORS,
+    has_invalid_certificate,
     is_unreachable,
     wait_times,
 )
@@ -77,7 +78,7 @@ class ListingStream(ApiStream, ABC):
             self.backoff_wait_generator,
             (RetriableAPIError, *RETRIED_ERRORS),
             max_tries=self.backoff_max_tries,
-            giveup=lambda error: isinstance(error, requests.exceptions.SSLError),
+            giveup=has_invalid_certificate,
             on_backoff=self.backoff_handler,
             jitter=None,
             logger=None,
@@ -163,7 +164,7 @@ class ListingStream(ApiStream, ABC):
         page, is_probe = paginator.current_value, paginator.is_probe
         is_sent_ahead = self.requests_session.is_sent_ahead(response)
         records = paginator.read(response, is_sent_ahead=is_sent_ahead)
-        if paginator.is_adrift:
+        if paginator.has_shifted:
             # The pages sent for ahead are from elsewhere in the listing.
             self.look_ahead.end_listing(self.context)
         elif paginator.is_first_pass and not is_probe:
@@ -186,7 +187,8 @@ class ListingStream(ApiStream, ABC):
 
     def _final_error(self, error: Exception) -> FatalAPIError:
         message = self._explain(error)
-        if not isinstance(error, requests.exceptions.SSLError):
+        is_retried = isinstance(error, (RetriableAPIError, *RETRIED_ERRORS))
+        if is_retried and not has_invalid_certificate(error):
             tries = self.backoff_max_tries()
             message += f"; tried {tries} time{'s' if tries > 1 else ''}"
         return UnreachableError(message) if is_unreachable(error) else UnavailableError(message)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tap_analytics.singer.bookmarks import Bookmarks
     from tap_analytics.singer.connection import Connection
 
-UNSETTLED_STATUSES = frozenset({"IN_PROGRESS", "PARTIAL_SYNCED"})
+UNSETTLED_STATUSES = ("IN_PROGRESS", "PARTIAL_SYNCED")
 """Statuses of a product whose rows the service is still adding."""
 
 
@@ -164,7 +164,7 @@ class IncrementalStream(ListingStream, ABC):
             )
 
     def record_read(self, record: Record, context: Context | None) -> None:
-        """Take note of a record, whether or not it is due.
+        """Note a record, whether or not it is due.
 
         Args:
             record: A record with its timestamps in canonical form.

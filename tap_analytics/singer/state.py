@@ -141,7 +141,7 @@ def find_warnings(state: dict[str, Any]) -> Iterator[str]:
     """
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     for stream, bookmark in state["bookmarks"].items():
-        values = (*bookmark.get(ACCOUNTS, {}).values(), bookmark.get(VALUE))
+        values = (*(bookmark.get(ACCOUNTS) or {}).values(), bookmark.get(VALUE))
         latest = max((value for value in values if isinstance(value, str)), default="")
         if latest > now:
             yield f"The state's bookmark of `{stream}` lies in the future: {latest}"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
-from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from tap_analytics.http.retries import THROTTLED_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import requests
-
-_THROTTLED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +74,7 @@ class RequestStatistics:
         """
         if stream := self._streams.get(url):
             stream.requests += len(response.history)
-            stream.throttled += response.status_code in _THROTTLED
+            stream.throttled += response.status_code in THROTTLED_STATUSES
 
 
 class SyncProgress:

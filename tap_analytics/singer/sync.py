@@ -1,4 +1,4 @@
-"""One sync: the order of streams, what they share, and what it has come to."""
+"""One sync: the order of the streams, and what they share."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Sync:
     """Syncs streams, each with its children.
 
     Attributes:
-        progress: How far it is.
-        status_line: What a terminal shows meanwhile, if there is one.
+        progress: The progress of the sync.
+        status_line: The progress line, if there is a terminal.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Sync:
                 for stream in self._top_level:
                     stream.sync()
             except SystemExit:
-                # What has been read to its end counts.
+                # Listings that have been read to their ends count.
                 for stream in self._streams:
                     stream.save_bookmarks()
                 self._states.write()

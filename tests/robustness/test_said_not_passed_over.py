@@ -20,6 +20,7 @@ from series import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from runs import RunTap
 
@@ -220,6 +221,52 @@ def test_a_renamed_stream_may_be_a_full_table(api: ScriptedApi, run_tap: RunTap)
     first = run_tap(api.creator(), catalog=catalog)
     second = run_tap(api.creator(), catalog=catalog, state=first.state)
     assert len([*second.ids("users"), *second.ids("renamed")]) == 6
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        {},
+        {"streams": None},
+        {"streams": {"users": {}}},
+        {"streams": ["users"]},
+        {"streams": [{}]},
+        {"streams": [{"tap_stream_id": ["users"]}]},
+        {"streams": [{"tap_stream_id": "users", "metadata": {}, "schema": {}}]},
+        {"streams": [{"tap_stream_id": "users", "metadata": {"selected": True}}]},
+        {"streams": [{"tap_stream_id": "users", "metadata": [None]}]},
+        {"streams": [{"tap_stream_id": "users", "selected": True, "replication_key": ["id"]}]},
+    ],
+)
+def test_what_is_no_catalog_stops_the_tap_with_one_line(
+    api: ScriptedApi, run_tap: RunTap, catalog: dict[str, Any]
+) -> None:
+    run = run_tap(api.creator(), catalog=catalog)
+    if run.status:
+        (line,) = refusals(run)
+        assert "The catalog" in line
+    assert "Traceback" not in run.log
+    assert api.calls == []
+
+
+def test_a_catalog_without_keys_has_those_of_the_tap(api: ScriptedApi, run_tap: RunTap) -> None:
+    catalog = select(discover(run_tap, api.creator()), "users")
+    for key in ("key_properties", "replication_key", "replication_method"):
+        del entry(catalog, "users")[key]
+    first = run_tap(api.creator(), catalog=catalog)
+    (schema,) = first.of_type("SCHEMA", "users")
+    assert schema["key_properties"] == ["id"]
+    second = run_tap(api.creator(), catalog=catalog, state=first.state)
+    assert len(second.ids("users")) == 1
+
+
+def test_null_for_metadata_is_none(api: ScriptedApi, run_tap: RunTap) -> None:
+    catalog = discover(run_tap, api.creator())
+    entry(catalog, "users").update(metadata=None, selected=True)
+    entry(catalog, "profiles")["metadata"] = [{"breadcrumb": [], "metadata": None}]
+    run = run_tap(api.creator(), catalog=catalog)
+    assert run.status == 0, run.log
+    assert_holds_all(api, ["users"], run)
 
 
 # Stream maps

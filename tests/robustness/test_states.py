@@ -164,6 +164,7 @@ NULLS: dict[str, dict[str, Any]] = {
     "a map": state_of(CONTENT, {"accounts": None}),
     "a map under another name": state_of(CONTENT, {"bookmarks": None}),
     "an unknown stream": state_of("another", None),
+    "a map of an unknown stream": state_of("another", {"accounts": None}),
     "an unknown key": {"bookmarks": {}, "other": None},
 }
 

@@ -48,7 +48,7 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize("dead", ["creator", "experience"])
-def test_an_api_that_refuses_connections_is_given_up_with_one_line(
+def test_an_api_that_accepts_no_connections_is_given_up_with_one_line(
     api: ScriptedApi, run_tap: RunTap, dead: str
 ) -> None:
     config = api.both(**{f"{dead}_api_url": f"http://127.0.0.1:{closed_port()}"})
@@ -95,6 +95,23 @@ def test_an_api_with_a_certificate_for_another_host_is_asked_once(
         assert 1 <= other.connections <= 5
     assert_given_up(run, CREATOR)
     assert "retry" not in run.log
+
+
+def test_a_handshake_that_is_cut_off_is_tried_again(
+    api: ScriptedApi, run_tap: RunTap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with ScriptedApi(tls=context) as busy, authority.cert_pem.tempfile() as path:
+        busy.fill(2)
+        # The first pages of four streams are asked for ahead; then it is the turn of the first.
+        busy.cut_handshakes = 6
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", path)
+        settings = {"max_concurrent_requests": 1, "max_retries": 5, "backoff_factor": 0}
+        run = run_tap(api.both(creator_api_url=busy.url, **settings))
+        assert_holds_all(busy, CREATOR, run)
+    assert run.status == 0
 
 
 def test_an_api_behind_a_proxy_that_is_not_there_is_given_up_with_one_line(
@@ -181,6 +198,19 @@ def test_an_api_that_fails_while_accounts_are_read_is_given_up(
     again = run_tap(api.both(), state=run.state)
     assert again.status == 0
     assert_holds_all(api, CREATOR, run, again)
+
+
+def test_an_api_that_asks_to_wait_an_hour_is_not_asked_for_each_account(
+    run_tap: RunTap,
+) -> None:
+    answer = Answer(429, headers={"Retry-After": "3600"})
+    with ScriptedApi() as api, at_most(60):
+        api.fill(100, contents=1)
+        api.script = lambda call: answer if call.stream in PER_ACCOUNT else None
+        run = run_tap(api.creator(max_concurrent_requests=2))
+        assert run.status == 1
+        assert sum(len(api.asked(stream)) for stream in PER_ACCOUNT) < 20
+    assert mentions(run.errors, "wait 3600 s", "3 listings in a row")
 
 
 def test_two_listings_that_fail_and_one_that_does_not_give_nothing_up(

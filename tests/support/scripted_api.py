@@ -49,6 +49,8 @@ LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
 
 LARGEST_LIMIT = 100
 
+LARGEST_HELLO = 65_536
+
 
 def stamp(moment: datetime) -> str:
     """Spell a timestamp as the creator API does: in UTC, without saying so."""
@@ -143,6 +145,7 @@ class ScriptedApi:
         date: What the header `Date` says, for the clock of the API; None leaves it out.
         latency: Seconds before each answer.
         connections: How often a connection has been opened.
+        cut_handshakes: How many connections are closed in the middle of the TLS handshake.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -160,6 +163,7 @@ class ScriptedApi:
         self.date: Callable[[datetime], str | None] = lambda now: format_datetime(now, usegmt=True)
         self.latency = 0.0
         self.connections = 0
+        self.cut_handshakes = 0
         self.is_stopped = threading.Event()
         self._lock = threading.RLock()
         self._server = _Server(self, tls)
@@ -413,6 +417,11 @@ class _Server(socketserver.ThreadingTCPServer):
     def get_request(self) -> tuple[Any, Any]:
         connection, address = super().get_request()
         self.api.connections += 1
+        if self.api.connections <= self.api.cut_handshakes:
+            connection.recv(LARGEST_HELLO)
+            connection.close()
+            message = "the handshake is cut off"
+            raise ConnectionAbortedError(message)
         if self._tls:
             connection = self._tls.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False

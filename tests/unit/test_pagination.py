@@ -177,7 +177,7 @@ def test_an_equal_page_is_no_proof_of_a_server_that_ignores_offsets() -> None:
     assert Slice(FAR_OFFSET, 100) in server.asked
 
 
-def test_a_server_that_refuses_a_far_offset_honours_offsets() -> None:
+def test_a_server_that_rejects_a_far_offset_honours_offsets() -> None:
     rows = [row(number) for number in range(25)]
     inserted = [row(100 + number) for number in range(9)]
     server = Server(
@@ -189,6 +189,17 @@ def test_a_server_that_refuses_a_far_offset_honours_offsets() -> None:
         answer = server.answer(paginator.current_value)
         found += paginator.read(response([], 400) if paginator.is_probe else answer)
     assert {f"r{number}" for number in range(25)} <= set(ids(found))
+
+
+@pytest.mark.parametrize("status", [200, 403, 404])
+def test_a_server_that_ignores_offsets_and_denies_it_is_an_error(status: int) -> None:
+    rows = [row(number) for number in range(10)]
+    paginator = LimitOffsetPaginator(10)
+    with pytest.raises(OffsetIgnoredError, match="1,000 pages in a row"):
+        exhaust(
+            paginator,
+            lambda part: response([], status) if part.offset == FAR_OFFSET else response(rows),
+        )
 
 
 def test_a_server_whose_pages_never_fit_together_is_an_error() -> None:
@@ -303,7 +314,7 @@ def test_pages_sent_ahead_lose_nothing(count: int, happenings: list[Change], ahe
         early = answered.pop(part, None)
         answer = early or server.answer(part)
         found += paginator.read(answer, is_sent_ahead=early is not None)
-        if paginator.is_adrift:
+        if paginator.has_shifted:
             answered.clear()
         assert len(server.asked) < 2_000
     assert untouched <= set(ids(found))
@@ -316,7 +327,7 @@ def test_a_page_sent_ahead_that_does_not_fit_is_asked_for_again() -> None:
     paginator.read(response(rows[:10]))
     # A row has been inserted after this page was answered and before the first one was.
     assert paginator.read(response(rows[10:20]), is_sent_ahead=True) == []
-    assert paginator.is_adrift
+    assert paginator.has_shifted
     assert paginator.current_value == (9, 10)
     assert paginator.read(response(rows[9:19])) == rows[10:19]
 

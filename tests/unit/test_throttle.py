@@ -371,16 +371,6 @@ def test_a_round_trip_belongs_to_an_endpoint(throttle: Throttle) -> None:
     assert not throttle.is_noticeable_at("https://api.example.com/v1/accounts?offset=10")
 
 
-@pytest.mark.parametrize("seconds", [NOTICEABLE / 2, NOTICEABLE])
-def test_some_round_trip_is_noticeable_if_the_longest_is(
-    throttle: Throttle, seconds: float
-) -> None:
-    exchange(
-        throttle, timed("https://api.example.com/a", 0), timed("https://api.example.com/b", seconds)
-    )
-    assert throttle.is_noticeable == (seconds >= NOTICEABLE)
-
-
 def test_an_identifier_in_a_path_makes_no_endpoint(throttle: Throttle) -> None:
     exchange(throttle, timed("https://api.example.com/v1/accounts/a-1/posts", 0.0))
     assert not throttle.is_noticeable_at("https://api.example.com/v1/accounts/b-2/posts")
