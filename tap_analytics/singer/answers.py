@@ -76,13 +76,19 @@ def find_problem(
     return None
 
 
-def is_about_rate_or_login(response: requests.Response) -> bool:
-    """Return whether an answer says nothing about what was asked for.
+def is_about_the_request(response: requests.Response) -> bool:
+    """Return whether an answer says that there is something wrong with the request.
 
     Args:
         response: Any response.
+
+    Returns:
+        True for a 4xx, unless it is about the credentials or the rate of requests.
     """
-    return response.status_code in THROTTLED_STATUSES | {HTTPStatus.UNAUTHORIZED}
+    others = THROTTLED_STATUSES | {HTTPStatus.UNAUTHORIZED}
+    status = response.status_code
+    is_client_error = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_client_error and status not in others
 
 
 def _transient_problem(response: requests.Response, line: Callable[[str], str]) -> Exception:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from abc import ABC
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import backoff
@@ -28,7 +27,7 @@ from tap_analytics.http.retries import (
 )
 from tap_analytics.listing.pages import page_of
 from tap_analytics.log.wording import describe_failure, one_line
-from tap_analytics.singer.answers import find_problem, is_about_rate_or_login
+from tap_analytics.singer.answers import find_problem, is_about_the_request
 from tap_analytics.singer.client import ApiStream
 from tap_analytics.singer.failures import StreamFailures
 
@@ -117,13 +116,11 @@ class ListingStream(ApiStream, ABC):
             RetriableAPIError: If the next try may succeed.
             FatalAPIError: If it will not, see `tap_analytics.exceptions`.
         """
-        is_rejected = HTTPStatus.BAD_REQUEST <= response.status_code < 500  # noqa: PLR2004 - all 4xx
-        if self._paginator.is_probe and is_rejected and not is_about_rate_or_login(response):
+        if self._paginator.is_probe and is_about_the_request(response):
             # An offset past the end is an error to some servers. So the offset counts.
             return
         access, is_of_account = self.connection.access, self.context is not None
-        problem = find_problem(response, access, self.line, is_of_account=is_of_account)
-        if problem:
+        if problem := find_problem(response, access, self.line, is_of_account=is_of_account):
             raise problem
 
     @override

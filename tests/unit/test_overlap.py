@@ -23,7 +23,7 @@ def test_a_known_record_is_enough_of_a_page_in_its_turn_but_not_of_one_sent_ahea
     asked = paginator.current_value
     # It should begin with "c": it is from another moment than the page before.
     assert paginator.read(page("b", "c", "d"), is_sent_ahead=True) == []
-    assert paginator.is_adrift
+    assert paginator.has_shifted
     assert paginator.current_value == asked
     assert paginator.read(page("b", "c", "d")) == [{"id": "d"}]
-    assert not paginator.is_adrift
+    assert not paginator.has_shifted
