@@ -50,12 +50,7 @@ class ListingStream(ApiStream, ABC):
     """
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
-        """Create the stream.
-
-        Args:
-            tap: The tap that it belongs to.
-            connection: The API that lists it.
-        """
+        """Create the stream, see `ApiStream`."""
         super().__init__(tap, connection)
         self.failures = StreamFailures(self.name, connection.failures, self.logger)
         self._paginator: Paginator = connection.paging.paginator(rereads=False)
