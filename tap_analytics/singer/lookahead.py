@@ -112,7 +112,7 @@ class LookAhead:
         self._stream.requests_session.forget(self._group(context))
 
     def _group(self, context: Context | None) -> tuple[object, ...]:
-        return (self._stream.name, *(context or {}).values())
+        return (self._stream.name, *map(str, (context or {}).values()))
 
     def _after(
         self, context: Context | None, page: Slice | None, response: requests.Response
