@@ -36,18 +36,13 @@ class Overlap:
         """Begin at the first record again."""
         self._due = None
 
-    def end_page(self, records: list[Any]) -> int:
-        """Note the page that the next one overlaps with.
+    def end_page(self, records: list[Any]) -> None:
+        """Note the page that the next one overlaps with, by one record.
 
         Args:
             records: The page's records, at least one.
-
-        Returns:
-            By how many records the next page overlaps. It is none after a page of one record: the
-            next page could not be told from it.
         """
-        self._due = id_of(records[-1]) if len(records) > 1 else None
-        return 1 if self.is_due else 0
+        self._due = id_of(records[-1])
 
     def is_continued_by(
         self, records: list[Any], versions: list[int], *, is_sent_ahead: bool

@@ -6,12 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_analytics._compat import override
-from tap_analytics.exceptions import OffsetIgnoredError, UnsteadyListingError
+from tap_analytics.exceptions import UnsteadyListingError
 from tap_analytics.listing.overlap import Overlap
 from tap_analytics.listing.pages import page_of
 from tap_analytics.listing.paginator import Paginator
-from tap_analytics.listing.probe import FAR_OFFSET, OffsetProbe
-from tap_analytics.listing.seen import MEMORY, SeenVersions, version_of
+from tap_analytics.listing.probe import FAR_OFFSET, OffsetProbe, end_of_ignored_offsets
+from tap_analytics.listing.seen import MEMORY, SeenVersions, id_of, version_of
+from tap_analytics.listing.step import Step
 
 if TYPE_CHECKING:
     import requests
@@ -46,12 +47,12 @@ class LimitOffsetPaginator(Paginator):
     Pages overlap by one record: with a limit of 10 the offsets are 0, 9, 18 …. A page without a
     known record means that records before it were deleted: paging goes back until pages overlap.
 
-    The listing ends on an empty page and on nothing else. A short page proves nothing: servers hide
-    records after the limit was applied, and cap the limit without saying so. After a short page
-    the largest limit is asked for, so that many hidden records in a row don't end a listing.
+    The listing ends on an empty page and on nothing else: servers hide records after the limit was
+    applied, and cap it without saying so. After a short page the largest limit is asked for, so
+    that many hidden records in a row don't end a listing.
 
-    An account that changes meanwhile jumps to the front and would never be met. With `rereads` the
-    head of the listing is read again, down to a page of known records, until it is the first page.
+    An account that changes meanwhile jumps to the front. With `rereads` the head of the listing is
+    read again, down to a page of known records, until that is the first page.
     """
 
     def __init__(self, limit: int, *, rereads: bool = False) -> None:
@@ -68,12 +69,10 @@ class LimitOffsetPaginator(Paginator):
         self._overlap = Overlap(self._seen)
         self._probe = OffsetProbe()
         self._shifts = 0
-        # Where to go on after the question whether the server ignores offsets.
+        self._step: Step | None = None
+        # Where to go on once it is known that the server honours offsets, or the step is confirmed.
         self._after_probe: Slice | None = None
-
-    @property
-    def _is_rereading(self) -> bool:
-        return self._seen.passes > 0
+        self._after_step: Slice | None = None
 
     @override
     def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
@@ -94,6 +93,9 @@ class LimitOffsetPaginator(Paginator):
         versions = [version_of(record) for record in records]
         if self._after_probe is not None:
             return self._read_probe(self._after_probe, records, versions)
+        if self._step and self._after_step:
+            self._confirm_step(self._step, self._after_step, records)
+            return []
         self.has_shifted = not self._overlap.is_continued_by(
             records, versions, is_sent_ahead=is_sent_ahead
         )
@@ -112,17 +114,32 @@ class LimitOffsetPaginator(Paginator):
         if new:
             self._shifts = 0
         is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
-        following = Slice(
-            offset + len(records) - self._overlap.end_page(records),
-            self._limit if len(records) >= limit else MAX_LIMIT,
-        )
-        if self._is_rereading and self._seen.are_all_older(versions):
+        self._overlap.end_page(records)
+        next_limit = self._limit if len(records) >= limit else MAX_LIMIT
+        following = Slice(offset + len(records) - 1, next_limit)
+        if self._seen.passes and self._seen.are_all_older(versions):
             self._end_pass()
-        elif is_probe_needed and not (is_lone_overlap or self._is_rereading):
+        elif is_lone_overlap and limit == MAX_LIMIT:
+            self._step = Step(offset, id_of(records[0]))
+            self._overlap.reset()
+            self._page = Slice(offset + 1, MAX_LIMIT)
+        elif is_probe_needed and not (is_lone_overlap or self._seen.passes):
+            self._step = None
             self._ask_far(following)
+        elif self._step:
+            self._after_step, self.is_probe = following, True
+            self._page = Slice(self._step.offset, MAX_LIMIT)
         else:
             self._page = following
         return new
+
+    def _confirm_step(self, step: Step, following: Slice, records: list[Any]) -> None:
+        self._step, self._after_step, self.is_probe = None, None, False
+        self.has_shifted = not step.is_confirmed_by(records)
+        if self.has_shifted:
+            self._go_back(records, is_sent_ahead=False)
+        else:
+            self._page = following
 
     def _ask_far(self, following: Slice) -> None:
         self._after_probe, self.is_probe = following, True
@@ -134,18 +151,14 @@ class LimitOffsetPaginator(Paginator):
             return
         self._shifts += 1
         if self._shifts > MAX_SHIFTS:
-            message = (
-                f"offset {self._page.offset:,} held no record that had been read before, "
-                f"{MAX_SHIFTS} times in a row: the listing changes too fast, or contradicts itself"
-            )
-            raise UnsteadyListingError(message)
+            raise UnsteadyListingError(_unsteady(self._page))
         offset = max(0, self._page.offset - MAX_LIMIT + 1)
         logger.info("The listing has shifted at offset %d: going back", self._page.offset)
         if not offset:
             # Nothing comes before the first record.
             self._overlap.reset()
         self._page = Slice(offset, MAX_LIMIT)
-        if self._probe.is_repeated(records) and not self._is_rereading:
+        if self._probe.is_repeated(records) and not self._seen.passes:
             self._ask_far(self._page)
 
     def _end_or_widen(self) -> None:
@@ -156,7 +169,8 @@ class LimitOffsetPaginator(Paginator):
             self._end_pass()
 
     def _end_pass(self) -> None:
-        is_still = self._is_rereading and self._page.offset == 0
+        self._step = None
+        is_still = self._seen.passes > 0 and self._page.offset == 0
         if not self._rereads or is_still:
             self._is_finished = True
         elif self._seen.passes == MAX_REREADS:
@@ -173,16 +187,13 @@ class LimitOffsetPaginator(Paginator):
         if not self._probe.is_ignored(records, versions, self._seen):
             return []
         new = self._seen.add(records, versions)
-        if len(records) == MAX_LIMIT:
-            message = (
-                f"the server ignores `offset`: it answers offset {FAR_OFFSET:,} with the same "
-                f"records as the offsets before, so only {MAX_LIMIT} can be read"
-            )
-            raise OffsetIgnoredError(message)
-        logger.warning(
-            "The server ignores `offset`: it answers every one with the same %d records. They are "
-            "taken for the whole listing.",
-            len(records),
-        )
+        end_of_ignored_offsets(len(records), MAX_LIMIT)
         self._is_finished = True
         return new
+
+
+def _unsteady(page: Slice) -> str:
+    return (
+        f"offset {page.offset:,} held no record that had been read before, {MAX_SHIFTS} times in a "
+        "row: the listing changes too fast, or contradicts itself"
+    )

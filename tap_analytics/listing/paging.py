@@ -113,7 +113,7 @@ class LimitOffset:
             step = self._limit - 1
             first = offset + size - 1
             return [Slice(first + number * step, self._limit) for number in range(count)]
-        closing = [Slice(offset + size - 1, MAX_LIMIT)] if size > 1 else []
+        closing = [Slice(offset + size - 1, MAX_LIMIT)] if size else []
         if size or limit < MAX_LIMIT:
             closing.append(Slice(offset + size, MAX_LIMIT))
         return closing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics.exceptions import OffsetIgnoredError
@@ -9,6 +10,8 @@ from tap_analytics.listing.seen import id_of
 
 if TYPE_CHECKING:
     from tap_analytics.listing.seen import SeenVersions
+
+logger = logging.getLogger(__name__)
 
 FAR_OFFSET = 1_000_000
 """An offset past the end of any listing. A server that answers it with known records ignores it."""
@@ -81,6 +84,29 @@ class OffsetProbe:
         self._is_answered = True
         is_same = bool(records) and self._ends is not None and id_of(records[0]) == self._ends[0]
         return is_same or seen.is_any_of_this_pass(versions)
+
+
+def end_of_ignored_offsets(count: int, limit: int) -> None:
+    """Tell what it means that a server ignores offsets.
+
+    Args:
+        count: How many records it gives.
+        limit: How many it was asked for.
+
+    Raises:
+        OffsetIgnoredError: If it may hold more records than it gives.
+    """
+    if count == limit:
+        message = (
+            f"the server ignores `offset`: it answers offset {FAR_OFFSET:,} with the same records "
+            f"as the offsets before, so only {limit} can be read"
+        )
+        raise OffsetIgnoredError(message)
+    logger.warning(
+        "The server ignores `offset`: it answers every one with the same %d records. They are "
+        "taken for the whole listing.",
+        count,
+    )
 
 
 def _ends_of(records: list[Any]) -> tuple[str, str]:

@@ -383,7 +383,7 @@ def test_only_the_latest_versions_are_remembered() -> None:
     [
         (Slice(0, 10), 10, [(9, 10), (18, 10), (27, 10)]),
         (Slice(18, 10), 7, [(24, 100), (25, 100)]),
-        (Slice(0, 10), 1, [(1, 100)]),
+        (Slice(0, 10), 1, [(0, 100), (1, 100)]),
         (Slice(0, 10), 0, [(0, 100)]),
         (Slice(0, 100), 0, []),
     ],
@@ -393,3 +393,31 @@ def test_the_next_pages_are_foreseen(
 ) -> None:
     answer = response(row(number) for number in range(size))
     assert LimitOffset({"page_size": 10}).following(page, answer, 3) == expected
+
+
+# Pages of one record
+
+
+@given(
+    count=st.integers(0, 25),
+    happenings=st.lists(
+        st.builds(
+            Change, request=st.integers(0, 60), kind=st.just("delete"), place=st.integers(0, 25)
+        ),
+        max_size=4,
+    ),
+    limit=st.integers(2, 12),
+    caps=st.lists(st.integers(1, 12), min_size=1, max_size=4),
+)
+@example(count=3, happenings=[Change(1, "delete", 0)], limit=5, caps=[1, 100])
+def test_pages_of_one_record_lose_nothing_when_others_are_deleted(
+    count: int, happenings: list[Change], limit: int, caps: list[int]
+) -> None:
+    server, untouched = changing_server(count, happenings, caps=caps)
+    assert untouched <= set(ids(read(server, limit)))
+
+
+def test_a_page_of_one_record_overlaps_with_the_next_like_any_other() -> None:
+    server = Server([row(number) for number in range(5)], caps=[1, 100])
+    assert read(server, 5) == server.rows
+    assert server.asked[:2] == [(0, 5), (0, 100)]
