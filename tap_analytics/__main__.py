@@ -13,13 +13,20 @@ from contextlib import suppress
 # a quarter of the run time and finds almost nothing.
 gc.disable()
 
-from singer_sdk.exceptions import ConfigValidationError  # noqa: E402
+INTERRUPTED = 130
+"""What a shell makes of SIGINT."""
 
-from tap_analytics.exceptions import IncompleteSyncError  # noqa: E402
-from tap_analytics.log.protection import protect_log  # noqa: E402
-from tap_analytics.log.wording import one_line  # noqa: E402
-from tap_analytics.singer.messages import open_output  # noqa: E402
-from tap_analytics.tap import TapAnalytics  # noqa: E402
+try:
+    # It takes a second until the tap has handlers of its own.
+    from singer_sdk.exceptions import ConfigValidationError
+
+    from tap_analytics.exceptions import IncompleteSyncError
+    from tap_analytics.log.protection import protect_log
+    from tap_analytics.log.wording import one_line
+    from tap_analytics.singer.messages import open_output
+    from tap_analytics.tap import TapAnalytics
+except KeyboardInterrupt:
+    raise SystemExit(INTERRUPTED) from None
 
 gc.freeze()
 gc.set_threshold(50_000, 20, 100)
@@ -42,6 +49,9 @@ def main() -> None:
         sys.stdout = open_output(sys.stdout.fileno())
     try:
         _run()
+    except KeyboardInterrupt:
+        # Before a sync begins. From then on a handler ends it, see `tap_analytics.singer.signals`.
+        sys.exit(INTERRUPTED)
     finally:
         # The interpreter would only complain if this fails.
         sys.stdout.flush()
