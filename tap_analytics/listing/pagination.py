@@ -37,6 +37,9 @@ class Slice(NamedTuple):
     limit: int
 
 
+_END = Slice(-1, 0)
+
+
 class LimitOffsetPaginator(Paginator):
     """Reads listings with `limit` and `offset`.
 
@@ -70,25 +73,13 @@ class LimitOffsetPaginator(Paginator):
         self._probe = OffsetProbe()
         self._shifts = 0
         self._step: Step | None = None
+        self._is_one_at_a_time = False
         # Where to go on once it is known that the server honours offsets, or the step is confirmed.
         self._after_probe: Slice | None = None
         self._after_step: Slice | None = None
 
     @override
     def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
-        """Return the records that a response adds, and move on to the next page.
-
-        Args:
-            response: The response for the current page, with a success status unless it `is_probe`.
-            is_sent_ahead: Whether the response may be older than the page before it.
-
-        Returns:
-            The new records in the listing's order, which may be none.
-
-        Raises:
-            OffsetIgnoredError: If the server ignores `offset` and may hold more records.
-            UnsteadyListingError: If pages never overlap.
-        """
         records = page_of(response).records if response.ok else []
         versions = [version_of(record) for record in records]
         if self._after_probe is not None:
@@ -103,7 +94,10 @@ class LimitOffsetPaginator(Paginator):
             self._go_back(records, is_sent_ahead=is_sent_ahead)
             return []
         if not records:
-            self._end_or_widen()
+            if self._step and self._is_one_at_a_time:
+                self._ask_back(self._step, _END)
+            else:
+                self._end_or_widen()
             return []
         return self._read_page(records, versions)
 
@@ -113,6 +107,7 @@ class LimitOffsetPaginator(Paginator):
         new = self._seen.add(records, versions)
         if new:
             self._shifts = 0
+            self._is_one_at_a_time = len(records) == 1
         is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
         self._overlap.end_page(records)
         next_limit = self._limit if len(records) >= limit else MAX_LIMIT
@@ -127,17 +122,23 @@ class LimitOffsetPaginator(Paginator):
             self._step = None
             self._ask_far(following)
         elif self._step:
-            self._after_step, self.is_probe = following, True
-            self._page = Slice(self._step.offset, MAX_LIMIT)
+            self._ask_back(self._step, following)
         else:
             self._page = following
         return new
+
+    def _ask_back(self, step: Step, following: Slice) -> None:
+        self._after_step, self.is_probe = following, True
+        self._page = Slice(step.offset, MAX_LIMIT)
 
     def _confirm_step(self, step: Step, following: Slice, records: list[Any]) -> None:
         self._step, self._after_step, self.is_probe = None, None, False
         self.has_shifted = not step.is_confirmed_by(records)
         if self.has_shifted:
             self._go_back(records, is_sent_ahead=False)
+        elif following == _END:
+            self._page = Slice(step.offset + 1, MAX_LIMIT)
+            self._end_pass()
         else:
             self._page = following
 

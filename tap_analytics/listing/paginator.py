@@ -46,11 +46,15 @@ class Paginator(BaseAPIPaginator[Any], ABC):
         """Return the records that a response adds, and move on to the next page.
 
         Args:
-            response: The response for the current page.
+            response: The response for the current page, a success unless it `is_probe`.
             is_sent_ahead: Whether the response may be older than the page before it.
 
         Returns:
             The new records in the listing's order, which may be none.
+
+        Raises:
+            OffsetIgnoredError: If the server ignores `offset` and may hold more records.
+            UnsteadyListingError: If pages never overlap.
         """
 
     # The SDK's properties return what its own `advance` has found. Here `read` finds it.
