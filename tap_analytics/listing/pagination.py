@@ -38,6 +38,7 @@ class Slice(NamedTuple):
 
 
 _END = Slice(-1, 0)
+"""Stands for the end of the listing, where the next page is expected."""
 
 
 class LimitOffsetPaginator(Paginator):
@@ -47,8 +48,8 @@ class LimitOffsetPaginator(Paginator):
 
         {"data": [{"id": "…"}, …], "metadata": {"offset": 0, "limit": 10}, "total": 25}
 
-    Pages overlap by one record: with a limit of 10 the offsets are 0, 9, 18 …. A page without a
-    known record means that records before it were deleted: paging goes back until pages overlap.
+    Pages overlap by one record: offsets 0, 9, 18 … with a limit of 10. A page without a known record
+    means that records before it were deleted: paging goes back until pages overlap.
 
     The listing ends on an empty page and on nothing else: servers hide records after the limit was
     applied, and cap it without saying so. After a short page the largest limit is asked for, so
@@ -62,7 +63,7 @@ class LimitOffsetPaginator(Paginator):
         """Start at the first record.
 
         Args:
-            limit: The page size to ask for, 2 to 100.
+            limit: The page size, 2 to 100.
             rereads: Whether to read the head again, up to five times.
         """
         super().__init__(Slice(0, limit))
@@ -92,14 +93,14 @@ class LimitOffsetPaginator(Paginator):
         )
         if self.has_shifted:
             self._go_back(records, is_sent_ahead=is_sent_ahead)
-            return []
-        if not records:
+        elif not records:
             if self._step and self._is_one_at_a_time:
                 self._ask_back(self._step, _END)
             else:
                 self._end_or_widen()
-            return []
-        return self._read_page(records, versions)
+        else:
+            return self._read_page(records, versions)
+        return []
 
     def _read_page(self, records: list[Any], versions: list[int]) -> list[Any]:
         offset, limit = self._page
