@@ -48,7 +48,7 @@ class LimitOffsetPaginator(Paginator):
 
         {"data": [{"id": "…"}, …], "metadata": {"offset": 0, "limit": 10}, "total": 25}
 
-    Pages overlap by one record: offsets 0, 9, 18 … with a limit of 10. A page without a known record
+    Pages overlap by one record: offsets 0, 9, 18 … for a limit of 10. A page without a known record
     means that records before it were deleted: paging goes back until pages overlap.
 
     The listing ends on an empty page and on nothing else: servers hide records after the limit was
@@ -154,9 +154,8 @@ class LimitOffsetPaginator(Paginator):
         self._shifts += 1
         if self._shifts > MAX_SHIFTS:
             raise UnsteadyListingError(_unsteady(self._page))
-        offset = max(0, self._page.offset - MAX_LIMIT + 1)
         logger.info("The listing has shifted at offset %d: going back", self._page.offset)
-        if not offset:
+        if not (offset := max(0, self._page.offset - MAX_LIMIT + 1)):
             # Nothing comes before the first record.
             self._overlap.reset()
         self._page = Slice(offset, MAX_LIMIT)
