@@ -40,6 +40,10 @@ PATHS = {
 HEADER = ["stream", "records", "requests", "retries", "throttled", "seconds"]
 
 
+WINDOW = 8
+"""The default of `max_concurrent_requests`."""
+
+
 def stream_of(request: Request) -> str:
     return PATHS.get(request.path) or request.path.rpartition("/")[2]
 
@@ -74,10 +78,13 @@ def assert_counts(run: Run, sandbox: Sandbox) -> None:
         line.split(" ")[0].split(":")[0] for line in run.warnings if "; retry " in line
     )
     assert Counter(column(run, "retries")) == retries
-    # What has been sent ahead in vain may still be on its way.
+    # What has been sent ahead in vain may still be on its way, and a redirect is counted when its
+    # last answer comes: after the table, for at most a window of requests.
     asked = column(run, "requests")
     wait_until(lambda: len(sandbox.requests) >= table["total"]["requests"])
-    assert Counter(map(stream_of, sandbox.requests)) == Counter(asked)
+    served = Counter(map(stream_of, sandbox.requests))
+    late = {stream: served[stream] - asked[stream] for stream in served | Counter(asked)}
+    assert all(0 <= count <= WINDOW for count in late.values()), late
 
 
 @dataclass
