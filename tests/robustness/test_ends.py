@@ -75,6 +75,9 @@ def test_a_file_that_may_not_grow_is_one_line(config: str, tmp_path: Path, optio
         config,
         *filter(None, [option]),
         PYTHONDONTWRITEBYTECODE="1",
+        # A measurement of coverage would want to write files, too.
+        COVERAGE_PROCESS_CONFIG="",
+        COVERAGE_PROCESS_START="",
     )
     # Warnings of records come before it.
     assert lines[-1] == "The output can't be written: File too large"
