@@ -108,7 +108,6 @@ class LimitOffsetPaginator(Paginator):
         new = self._seen.add(records, versions)
         if new:
             self._shifts = 0
-            self._is_one_at_a_time = len(records) == 1
         is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
         self._overlap.end_page(records)
         next_limit = self._limit if len(records) >= limit else MAX_LIMIT
@@ -123,6 +122,7 @@ class LimitOffsetPaginator(Paginator):
             self._step = None
             self._ask_far(following)
         elif self._step:
+            self._is_one_at_a_time = True
             self._ask_back(self._step, following)
         else:
             self._page = following
