@@ -113,7 +113,10 @@ class LimitOffset:
             step = self._limit - 1
             first = offset + size - 1
             return [Slice(first + number * step, self._limit) for number in range(count)]
-        closing = [Slice(offset + size - 1, MAX_LIMIT)] if size else []
+        overlapping = Slice(offset + size - 1, MAX_LIMIT)
+        # A page of nothing but its overlap is not asked for again.
+        is_lone = overlapping == page and offset > 0
+        closing = [overlapping] if size and not is_lone else []
         if size or limit < MAX_LIMIT:
             closing.append(Slice(offset + size, MAX_LIMIT))
         return closing
