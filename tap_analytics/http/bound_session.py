@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
+from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -50,16 +53,31 @@ class BoundSession(requests.Session):
                 yield unquote(part)
 
     def exchange(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request at once.
+        """Send a request at once, with authentication, which may be short-lived.
 
         Args:
-            request: The request.
+            request: The request, which stays as it is.
             **kwargs: As for `requests.Session.send`.
 
         Returns:
             The response, of any status.
         """
-        return super().send(request, **{**self._environment, **kwargs})
+        kwargs = {**self._environment, **kwargs}
+        # The method of the same name copies more than there is.
+        request = copy(request)
+        request.headers = request.headers.copy()
+        if callable(self.auth):
+            request = self.auth(request)
+        began = monotonic()
+        response = self.get_adapter(str(request.url)).send(request, **kwargs)
+        response.elapsed = timedelta(seconds=monotonic() - began)
+        if response.is_redirect:
+            # Rare. What `requests` does for each response besides takes as long as the request.
+            hops = [response, *self.resolve_redirects(response, request, **kwargs)]
+            response = hops.pop()
+            response.history = hops
+        response.content  # noqa: B018 - reads the body
+        return response
 
     @override
     def rebuild_auth(

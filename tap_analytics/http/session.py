@@ -141,9 +141,9 @@ class PrefetchingSession(BoundSession):
             requests.RequestException: There is no response.
             UnsafeRedirectError: The response is a redirect to where credentials must not go.
         """
-        if not kwargs.get("allow_redirects", True):
+        if not kwargs.pop("allow_redirects", True):
             # The next hop of a redirect belongs to the request that led to it.
-            return super().send(request, **kwargs)
+            return super().send(request, allow_redirects=False, **kwargs)
         if self._unauthorized is not None:
             return self._unauthorized
         response = self._receive(request, **kwargs)

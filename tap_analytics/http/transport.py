@@ -17,7 +17,7 @@ from tap_analytics._compat import override
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from _typeshed import WriteableBuffer
     from urllib3.connection import HTTPConnection as _AnyConnection
@@ -102,6 +102,21 @@ class TimedAdapter(HTTPAdapter):
                 pool.ConnectionCls = type(name, (_Connection, pool.ConnectionCls), {})
             self._pools[origin] = pool
         return self._pools[origin]
+
+    @override
+    def request_url(
+        self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None
+    ) -> str:
+        """Return what the first line of a request names.
+
+        Args:
+            request: The request.
+            proxies: The proxies. Without any there is none to search for.
+
+        Returns:
+            A path, or a URL for a proxy.
+        """
+        return super().request_url(request, proxies) if proxies else request.path_url
 
 
 class _ClosedConnectionError(Exception):

@@ -54,18 +54,12 @@ def page_of(response: requests.Response) -> Page:
         if response.status_code == HTTPStatus.NO_CONTENT:
             page = Page([])
         else:
-            page = read_page(response.content, _charset(response))
+            page = read_page(response.content, response.headers.get("Content-Type", ""))
         _pages[response] = page
     return page
 
 
-def _charset(response: requests.Response) -> str | None:
-    headers = Message()
-    headers["Content-Type"] = response.headers.get("Content-Type", "")
-    return headers.get_content_charset()
-
-
-def read_page(body: bytes, charset: str | None = None) -> Page:
+def read_page(body: bytes, content_type: str = "") -> Page:
     """Read the body of a listing.
 
     The creator API (and the seeds of both) answers `{"data": [...], "metadata": {"limit": 10}}`,
@@ -73,8 +67,8 @@ def read_page(body: bytes, charset: str | None = None) -> Page:
 
     Args:
         body: A JSON text, in UTF-8, UTF-16 or UTF-32 with or without a byte order mark, or else in
-            `charset`.
-        charset: What the response says its character encoding is, if it does.
+            the charset of `content_type`.
+        content_type: The `Content-Type` of the response.
 
     Returns:
         The page in it.
@@ -83,7 +77,7 @@ def read_page(body: bytes, charset: str | None = None) -> Page:
         NotJSONError: If the body is not JSON.
         NoListingError: If it is JSON of another shape.
     """
-    payload, intact = _decode(body, charset)
+    payload, intact = _decode(body, content_type)
     records = payload
     if isinstance(payload, dict):
         if "data" not in payload:
@@ -112,7 +106,7 @@ _JSON_NAMES: dict[type, str] = {
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def _decode(body: bytes, charset: str | None) -> tuple[Any, bool]:
+def _decode(body: bytes, content_type: str) -> tuple[Any, bool]:
     """Decode JSON, and tell whether all text in it is sure to be valid Unicode."""
     try:
         return _decoder.decode(body), True
@@ -123,7 +117,7 @@ def _decode(body: bytes, charset: str | None) -> tuple[Any, bool]:
     # msgspec rejects half of a surrogate pair. Services send them when they cut an emoji in two.
     # One character must not cost the whole page.
     try:
-        text = _text(body, charset)
+        text = _text(body, content_type)
         payload = json.loads(text, parse_float=Decimal, parse_constant=_reject_constant)
     except RecursionError as error:
         raise NoListingError(_TOO_DEEP) from error
@@ -133,10 +127,12 @@ def _decode(body: bytes, charset: str | None) -> tuple[Any, bool]:
     return payload, False
 
 
-def _text(body: bytes, charset: str | None) -> str:
+def _text(body: bytes, content_type: str) -> str:
     """Decode a text that is not, or not valid, UTF-8."""
+    headers = Message()
+    headers["Content-Type"] = content_type
     # JSON is UTF-8 (RFC 8259, 8.1), also where a header says otherwise; but some services mean it.
-    for encoding in (json.detect_encoding(body), charset):
+    for encoding in (json.detect_encoding(body), headers.get_content_charset()):
         with suppress(LookupError, UnicodeDecodeError):
             return body.decode(encoding or "utf-8")
     return body.decode("utf-8-sig", errors="replace")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC
-from functools import cached_property
+from copy import copy
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus, urlencode
 
 from singer_sdk import RESTStream
-from singer_sdk.streams.rest import PageContext
 
 from tap_analytics._compat import override
 from tap_analytics.log.wording import one_line
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from tap_analytics.singer.connection import Connection
 
 
+_quote = lru_cache(quote_plus)
+"""Quotes a part of a query. Each is needed several times in a row."""
+
+
 class ApiStream(RESTStream[Any], ABC):
     """A listing of an API: how it is asked for.
 
@@ -39,9 +43,6 @@ class ApiStream(RESTStream[Any], ABC):
 
     extra_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Query parameters of every request of the stream."""
-
-    # The log has no line per request; requests are counted.
-    _LOG_REQUEST_METRICS = False
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
@@ -99,8 +100,16 @@ class ApiStream(RESTStream[Any], ABC):
         Returns:
             The URL without its query.
         """
-        fields = {name: quote(str(value), safe="") for name, value in (context or {}).items()}
-        return super().get_url(fields)
+        fields = {
+            name: quote(str(value), safe="")
+            for name, value in (context or {}).items()
+            if f"{{{name}}}" in self.path
+        }
+        return super().get_url(fields) if fields else self._own_url
+
+    @cached_property
+    def _own_url(self) -> str:
+        return super().get_url(None)
 
     @override
     def get_url_params(self, context: Context | None, next_page_token: Any) -> dict[str, Any]:
@@ -121,45 +130,32 @@ class ApiStream(RESTStream[Any], ABC):
             **self.extra_parameters,
         }
 
-    @override
-    def build_prepared_request(self, *args: Any, **kwargs: Any) -> requests.PreparedRequest:
-        """Make a request. Requests of one listing differ in their query only.
-
-        Args:
-            *args: As for `requests.Request`, by position.
-            **kwargs: The same by name, with the query, encoded, as `params`.
-
-        Returns:
-            The request, with authentication.
-        """
-        query, url = kwargs.pop("params"), kwargs["url"]
-        template = self._templates.get(url)
-        if template is None:
-            # One listing is read at a time, so one template is enough.
-            self._templates.clear()
-            template = super().build_prepared_request(*args, **kwargs)
-            self._templates[url] = template
-            self.connection.statistics.register(str(template.url), self.statistics)
-        request = template.copy()
-        if query:
-            request.url = f"{request.url}?{query}"
-        return request
-
     def page_request(self, context: Context | None, page: Any) -> requests.PreparedRequest:  # noqa: ANN401 - as the API pages
-        """Return the request that the SDK will make for a page, to hint at it.
+        """Return the request for a page.
 
         Args:
             context: The stream's context.
             page: The page, as the paginator's value.
+
+        Returns:
+            The request.
         """
-        request = self.get_http_request(page=PageContext(context, page))
-        return self.build_prepared_request(
-            method=request.method,
-            url=request.url,
-            params=request.encode_params(),
-            headers=request.headers,
-            data=request.data,
-        )
+        template = self._template(self.get_url(context))
+        request = copy(template)
+        if query := urlencode(self.get_url_params(context, page), quote_via=_quote):
+            request.url = f"{template.url}?{query}"
+        return request
+
+    def _template(self, url: str) -> requests.PreparedRequest:
+        """Return a request without its query. Requests of one listing differ in nothing else."""
+        template = self._templates.get(url)
+        if template is None:
+            # One listing is read at a time, so one template is enough.
+            self._templates.clear()
+            template = self.build_prepared_request("GET", url, headers=self.http_headers)
+            self._templates[url] = template
+            self.connection.statistics.register(str(template.url), self.statistics)
+        return template
 
     @property
     def children_to_hint(self) -> Sequence[HintedStream]:

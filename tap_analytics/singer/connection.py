@@ -68,6 +68,7 @@ class Connection:
             # Without a pause between retries there is none between requests, either.
             first_pause=min(FIRST_PAUSE, config["backoff_factor"]),
         )
+        self.session.auth = authenticator
 
     @property
     def latest_bookmark(self) -> str | None:

@@ -64,6 +64,7 @@ class StreamOutput:
                 )
             )
         self._records = self._metrics.enter_context(stream.get_record_counter())
+        self._requests = self._metrics.enter_context(stream.get_http_request_counter())
         self._metrics.enter_context(stream.get_sync_timer())
         batch_config = stream.get_batch_config(stream.config)
         if batch_config:
@@ -105,6 +106,8 @@ class StreamOutput:
         if self._batches is not None:
             for stream, url in self._batches.write_rest():
                 self._announce(self._batches, stream, url)
+        if self._has_begun:
+            self._requests.increment(self._stream.statistics.requests)
         self._metrics.close()
 
     def activate_version(self) -> None:

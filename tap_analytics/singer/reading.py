@@ -1,4 +1,4 @@
-"""The reading of a listing: retries, pages, and what can go wrong."""
+"""The reading of a listing: its pages, and what can go wrong."""
 
 from __future__ import annotations
 
@@ -6,99 +6,38 @@ import logging
 from abc import ABC
 from typing import TYPE_CHECKING, Any
 
-import backoff
 import requests
-from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
+from singer_sdk.exceptions import RetriableAPIError
 
 from tap_analytics._compat import override
 from tap_analytics.exceptions import (
     OffsetIgnoredError,
     RejectedError,
-    UnavailableError,
-    UnreachableError,
     UnsafeRedirectError,
     UnsteadyListingError,
 )
-from tap_analytics.http.retries import (
-    RETRIED_ERRORS,
-    has_invalid_certificate,
-    is_unreachable,
-    wait_times,
-)
 from tap_analytics.listing.pages import page_of
-from tap_analytics.log.wording import describe_failure, one_line
+from tap_analytics.log.wording import one_line
 from tap_analytics.singer.answers import find_problem, is_about_the_request
-from tap_analytics.singer.client import ApiStream
-from tap_analytics.singer.failures import StreamFailures
+from tap_analytics.singer.retrying import RetryingStream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Iterable, Iterator
 
-    from backoff.types import Details
     from singer_sdk import Tap
-    from singer_sdk.helpers.types import Context, RequestFunc
+    from singer_sdk.helpers.types import Context
 
     from tap_analytics.listing.paginator import Paginator
     from tap_analytics.singer.connection import Connection
 
 
-class ListingStream(ApiStream, ABC):
-    """A listing that is read page by page, each page as often as it takes.
-
-    Attributes:
-        failures: What could not be read in this sync.
-    """
+class ListingStream(RetryingStream, ABC):
+    """A listing that is read page by page."""
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream, see `ApiStream`."""
         super().__init__(tap, connection)
-        self.failures = StreamFailures(self.name, connection.failures, self.logger)
         self._paginator: Paginator = connection.paging.paginator(rereads=False)
-
-    # Retries
-
-    @override
-    def request_decorator(self, func: RequestFunc) -> RequestFunc:
-        """Repeat requests where that may help.
-
-        Args:
-            func: Sends a request.
-
-        Returns:
-            The same with retries. `backoff_handler` logs them; the SDK's decorator would let the
-            library log each as well.
-        """
-        return backoff.on_exception(
-            self.backoff_wait_generator,
-            (RetriableAPIError, *RETRIED_ERRORS),
-            max_tries=self.backoff_max_tries,
-            giveup=has_invalid_certificate,
-            on_backoff=self.backoff_handler,
-            jitter=None,
-            logger=None,
-        )(func)
-
-    @override
-    def backoff_max_tries(self) -> int:
-        return 1 if self.failures.is_down else int(self.config["max_retries"]) + 1
-
-    @override
-    def backoff_wait_generator(self) -> Generator[float, Any, None]:
-        return wait_times(self.config["backoff_factor"])
-
-    @override
-    def backoff_handler(self, details: Details) -> None:
-        self.statistics.retries += 1
-        self.log(
-            "%s; retry %d of %d in %g s",
-            self._explain(details["exception"]),
-            details["tries"],
-            self.config["max_retries"],
-            details["wait"],
-            level=logging.WARNING,
-        )
-
-    # Responses
 
     @override
     def validate_response(self, response: requests.Response) -> None:
@@ -142,13 +81,21 @@ class ListingStream(ApiStream, ABC):
             FatalAPIError: If the listing can't be read to its end.
         """
         try:
-            yield from super().request_records(context)
+            yield from self._read_pages(context)
         except (requests.RequestException, RetriableAPIError) as error:
-            raise self._final_error(error) from error
+            raise self.final_error(error) from error
         except (OffsetIgnoredError, UnsafeRedirectError, UnsteadyListingError) as error:
             raise RejectedError(self.line(str(error))) from error
         finally:
             self.look_ahead.end_listing(context)
+
+    def _read_pages(self, context: Context | None) -> Iterator[dict[str, Any]]:
+        """Read page after page. Unlike the SDK's loop, it logs nothing per listing."""
+        paginator = self.get_new_paginator()
+        while not paginator.finished:
+            request = self.page_request(context, paginator.current_value)
+            response = self.request_with_retries(request, context)
+            yield from self.parse_response(response)
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
@@ -176,16 +123,3 @@ class ListingStream(ApiStream, ABC):
                 one_line(str(record.get("id")), 100) if isinstance(record, dict) else position,
                 level=logging.WARNING,
             )
-
-    def _final_error(self, error: Exception) -> FatalAPIError:
-        message = self._explain(error)
-        is_retried = isinstance(error, (RetriableAPIError, *RETRIED_ERRORS))
-        if is_retried and not has_invalid_certificate(error):
-            tries = self.backoff_max_tries()
-            message += f"; tried {tries} time{'s' if tries > 1 else ''}"
-        return UnreachableError(message) if is_unreachable(error) else UnavailableError(message)
-
-    def _explain(self, error: BaseException) -> str:
-        if isinstance(error, RetriableAPIError):
-            return str(error)
-        return self.line(describe_failure(error, self.url_base, self.timeout))

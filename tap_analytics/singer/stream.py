@@ -7,7 +7,6 @@ These members of the SDK are private or final. None has a public equivalent:
 | `Stream.sync` (final) | the SDK writes a dozen log lines and a STATE per account |
 | `Stream._generate_record_messages` | leaves out deselected fields |
 | `Stream._stream_version` | the version in its RECORD messages |
-| `RESTStream._LOG_REQUEST_METRICS` | a log line per request |
 | `Tap.sync_all` (final) | the order of STATE messages, failures |
 | `Tap.run_connection_test` (final) | failures |
 | `Tap._config`, `Tap._validate_config` | settings are checked before streams exist |

@@ -22,11 +22,10 @@ from sdk_members import (
     private_imports,
     private_members_touched,
 )
-from singer_sdk import RESTStream, Stream, Tap, plugin_base
+from singer_sdk import Stream, Tap, plugin_base
 from singer_sdk import typing as th
 from singer_sdk.contrib.msgspec import encoder
 from singer_sdk.helpers import _batch
-from singer_sdk.streams import rest
 
 from tap_analytics._compat import override
 from tap_analytics.singer import stream as table_module
@@ -144,11 +143,6 @@ def test_record_messages_lack_what_is_deselected_and_have_the_version_of_the_str
     assert message.record == {"id": 1}
     assert message.version == 12
     assert message.stream == "numbers"
-
-
-def test_requests_are_logged_unless_a_class_says_otherwise() -> None:
-    assert RESTStream._LOG_REQUEST_METRICS is True
-    assert "if not self._LOG_REQUEST_METRICS:" in inspect.getsource(rest)
 
 
 def test_the_callback_for_configuration_files_returns_what_they_hold() -> None:
