@@ -60,7 +60,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         Raises:
             SystemExit: After `end`, or with status 1 if the output can't be written.
         """
-        line = self.format_message(message) + b"\n"
+        line = self.serialize_message(message) + b"\n"
         output = sys.stdout.buffer
         self._is_writing = True
         try:

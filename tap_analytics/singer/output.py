@@ -86,7 +86,6 @@ class StreamOutput:
         Returns:
             Whether a batch has been completed.
         """
-        self._records.increment()
         is_announced = False
         for message in self._stream.record_messages(record):
             self._stream.statistics.records += 1
@@ -107,6 +106,8 @@ class StreamOutput:
             for stream, url in self._batches.write_rest():
                 self._announce(self._batches, stream, url)
         if self._has_begun:
+            # To count each record when it comes would look at the clock each time.
+            self._records.increment(self._stream.statistics.records)
             self._requests.increment(self._stream.statistics.requests)
         self._metrics.close()
 
