@@ -153,13 +153,21 @@ KNOWN_LOSSES = {
         for what, status, syncs in (
             (
                 "rows come while an account is in progress",
-                Connect(2, 2, 3, "IN_PROGRESS"),
-                (Sync(), Sync((Insert(account=1), LONG_AFTER)), Sync((Update(account=1),))),
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync((Synchronise(1, status="IN_PROGRESS"), LONG_AFTER)),
+                    Sync((Insert(account=1), LONG_AFTER)),
+                ),
             ),
             (
                 "rows come to an account that has been synced in part",
-                Connect(2, 2, 3, "PARTIAL_SYNCED"),
-                (Sync((LONG_AFTER,)), Sync((Insert(account=1), LONG_AFTER))),
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync((Synchronise(1, status="PARTIAL_SYNCED"), LONG_AFTER)),
+                    Sync((Insert(account=1), LONG_AFTER)),
+                ),
             ),
             (
                 "an account tells nothing of its products",
