@@ -63,6 +63,14 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "as the live creator API requires.",
     ),
     th.Property(
+        "skip_unsynced_accounts",
+        th.BooleanType,
+        default=False,
+        title="Skip unsynced accounts",
+        description="With content_by_account, leave out the listings of accounts that the service "
+        "has not synced since they were last read.",
+    ),
+    th.Property(
         "start_date",
         th.DateTimeType,
         title="Start date",

@@ -106,6 +106,8 @@ def find_warnings(
     start_date = canonical(config.get("start_date"))
     if start_date and start_date > datetime.now(UTC).isoformat(timespec="microseconds"):
         yield f"`start_date` lies in the future: {config['start_date']}"
+    if config["skip_unsynced_accounts"] and not config["content_by_account"]:
+        yield "`skip_unsynced_accounts` does nothing without `content_by_account`"
     for api in apis:
         url = urlsplit(config[api.url_setting])
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):

@@ -11,7 +11,7 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from tap_analytics._compat import override
 from tap_analytics.exceptions import GivenUpError
 from tap_analytics.log.wording import listed
-from tap_analytics.singer.replication import IncrementalStream
+from tap_analytics.singer.per_account import PerAccountStream
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tap_analytics.singer.connection import Connection
 
 
-class ParentStream(IncrementalStream, ABC):
+class ParentStream(PerAccountStream, ABC):
     """A stream that syncs its children while it is read.
 
     Each record has its children synced once. One that comes again, as it has changed and moved to
@@ -64,6 +64,26 @@ class ParentStream(IncrementalStream, ABC):
         Raises:
             StorageError: If the last batch can't be written.
         """
+
+    def finish_accounts(self, parent: ParentStream) -> None:
+        """Note how far the stream has been read, where it is listed once per account.
+
+        Args:
+            parent: The accounts, which have been read as far as they can be.
+        """
+        self.is_complete = parent.is_complete and not self.failures
+        self.is_unsettled |= parent.is_unsettled
+        if parent.is_complete:
+            self._bookmarks.keep_only(parent.met)
+            self._tokens.keep_only(parent.met)
+        elif self.ABORT_AT_RECORD_COUNT is not None:
+            # A connection test reads no listing to its end.
+            return
+        elif self.connection.failures.reason is not None:
+            self.failures.cut_short()
+        elif not self.failures:
+            line = f"{self.name}: incomplete, as it is read for each of `{parent.name}`"
+            self.failures.add_line(line)
 
     @property
     def met(self) -> Collection[str]:

@@ -14,7 +14,7 @@ from singer_sdk import RESTStream
 
 from tap_analytics._compat import override
 from tap_analytics.log.wording import one_line
-from tap_analytics.singer.lookahead import HintedStream, LookAhead
+from tap_analytics.singer.lookahead import HintedChild, LookAhead
 from tap_analytics.singer.statistics import StreamStatistics
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class ApiStream(RESTStream[Any], ABC):
         return template
 
     @property
-    def children_to_hint(self) -> Sequence[HintedStream]:
+    def children_to_hint(self) -> Sequence[HintedChild]:
         """The child streams whose first pages are known from a page of this stream."""
         return ()
 

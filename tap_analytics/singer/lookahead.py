@@ -44,7 +44,7 @@ class HintedStream(Protocol):
         """Whether the stream is read for its children."""
 
     @property
-    def children_to_hint(self) -> Sequence[HintedStream]:
+    def children_to_hint(self) -> Sequence[HintedChild]:
         """The child streams whose first pages are known from a page of this stream."""
 
     def get_child_context(self, record: Record, context: Context | None) -> Context | None:
@@ -55,6 +55,13 @@ class HintedStream(Protocol):
 
     def page_request(self, context: Context | None, page: Slice | None) -> requests.PreparedRequest:
         """Return the request that the stream will make for a page."""
+
+
+class HintedChild(HintedStream, Protocol):
+    """A stream that is listed for each record of another."""
+
+    def is_skipped(self, context: Context | None, parent_record: Record) -> bool:
+        """Return whether a listing will not be asked for. The record is as the API sent it."""
 
 
 class LookAhead:
@@ -178,5 +185,7 @@ class LookAhead:
             if isinstance(record, dict) and record.get("id") is not None:
                 child_context = self._stream.get_child_context(record, context)
                 for rank, child in children:
+                    if child.is_skipped(child_context, record):
+                        continue
                     if throttle.is_noticeable_at(child.get_url(child_context)):
                         yield child.look_ahead.first_page((*place, number, rank), child_context)

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from tap_analytics.singer.bookmarks import Bookmarks
     from tap_analytics.singer.connection import Connection
 
-UNSETTLED_STATUSES = ("IN_PROGRESS", "PARTIAL_SYNCED")
-"""Statuses of a product whose rows the service is still adding."""
-
 
 class IncrementalStream(ListingStream, ABC):
     """A listing of which only what has changed since the bookmark is emitted.
@@ -48,9 +45,6 @@ class IncrementalStream(ListingStream, ABC):
     primary_keys = ("id",)
     replication_key = "updated_at"
     schema = StreamSchema(SchemaDirectory(files(schemas)))
-
-    product: str | None = None
-    """The product of an account that the stream belongs to, where it is listed per account."""
 
     moves_to_front: bool = False
     """Whether a record that changes moves to the front of the listing, where it has been read."""
@@ -170,23 +164,6 @@ class IncrementalStream(ListingStream, ABC):
             record: A record with its timestamps in canonical form.
             context: The stream's context.
         """
-
-    def is_settled(self, parent_record: Record) -> bool:
-        """Return whether the service is not about to add rows with older timestamps.
-
-        Args:
-            parent_record: The account, as it was listed before its content was read.
-        """
-        data = parent_record.get("data")
-        product = data.get(self.product) if isinstance(data, dict) and self.product else None
-        if not isinstance(product, dict):
-            return True
-        try:
-            last_sync_at = canonical(product.get("last_sync_at"))
-        except ValueError:
-            return False
-        is_recent = (last_sync_at or "") > (self.connection.latest_bookmark or "")
-        return product.get("status") not in UNSETTLED_STATUSES and not is_recent
 
 
 def account_of(context: Context | None) -> str | None:

@@ -25,6 +25,7 @@ class StreamStatistics:
         requests: Requests sent, including those sent ahead that turned out not to be needed.
         retries: Requests repeated because the one before has failed.
         throttled: Answers that say that there are too many requests: status 429 or 503.
+        skipped: Listings that were not asked for, as they can't have changed.
         seconds: Time spent on the stream, without the time spent on its children.
     """
 
@@ -33,6 +34,7 @@ class StreamStatistics:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
+    skipped: int = 0
     seconds: float = 0.0
 
 

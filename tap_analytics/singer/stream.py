@@ -59,6 +59,23 @@ class Run:
     states: StateMessages
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A listing that has been read to its end.
+
+    Attributes:
+        account: Whose listing it is, if there is one for each account.
+        token: What the account told before it was read.
+        is_settled: Whether nothing with an older timestamp was about to be added.
+        is_empty: Whether nothing was listed.
+    """
+
+    account: str | None
+    token: str | None
+    is_settled: bool
+    is_empty: bool
+
+
 class AnalyticsStream(ParentStream, ABC):
     """A stream: a listing, of which what has changed is emitted."""
 
@@ -74,7 +91,7 @@ class AnalyticsStream(ParentStream, ABC):
         self._write = tap.write_message
         self._run: Run | None = None
         # Listings that are read, but have records in a batch that is not written yet.
-        self._unwritten: list[tuple[str | None, bool, bool]] = []
+        self._unwritten: list[_Reading] = []
 
     # The sync
 
@@ -90,6 +107,7 @@ class AnalyticsStream(ParentStream, ABC):
         self._bookmarks, problem = open_bookmarks(
             state, self.replication_key or "updated_at", is_by_account=is_by_account
         )
+        self.open_tokens(state)
         if problem:
             self.log("%s: %s", self.name, problem, level=logging.WARNING)
         self.warn_of_dropped_children()
@@ -123,6 +141,9 @@ class AnalyticsStream(ParentStream, ABC):
         if self.connection.failures.reason is not None:
             self.failures.cut_short()
             return
+        if self.is_skipped(context, parent_record):
+            self.statistics.skipped += 1
+            return
         self.context = MappingProxyType(dict(context)) if context else None
         progress = self._run.progress if self._run else SyncProgress()
         with progress.reading(self.statistics):
@@ -138,6 +159,8 @@ class AnalyticsStream(ParentStream, ABC):
 
     def _write_listing(self, context: Context | None, parent_record: Record) -> None:
         output, is_selected = self.output, self.selected
+        account = account_of(context)
+        self._tokens.drop(account)
         if is_selected:
             output.begin()
             self._stream_version = output.version
@@ -157,8 +180,8 @@ class AnalyticsStream(ParentStream, ABC):
             )
         if not self.parent_stream_type:
             self.is_complete = True
-        is_settled = self.is_settled(parent_record)
-        self._unwritten.append((account_of(context), is_settled, self._paginator.is_empty))
+        token, is_settled = self.token(parent_record), self.is_settled(parent_record)
+        self._unwritten.append(_Reading(account, token, is_settled, self._paginator.is_empty))
         self._confirm_written()
 
     @override
@@ -169,7 +192,7 @@ class AnalyticsStream(ParentStream, ABC):
         self.output.end()
         self._confirm_written()
         if parent:
-            self._finish_accounts(parent)
+            self.finish_accounts(parent)
         for child in self.selected_children:
             child.finish(self)
         if self.is_complete and not self.is_unsettled:
@@ -177,20 +200,6 @@ class AnalyticsStream(ParentStream, ABC):
         self.save_bookmarks()
         if not parent and self._run:
             self._run.states.write()
-
-    def _finish_accounts(self, parent: ParentStream) -> None:
-        self.is_complete = parent.is_complete and not self.failures
-        self.is_unsettled |= parent.is_unsettled
-        if parent.is_complete:
-            self._bookmarks.keep_only(parent.met)
-        elif self.ABORT_AT_RECORD_COUNT is not None:
-            # A connection test reads no listing to its end.
-            return
-        elif self.connection.failures.reason is not None:
-            self.failures.cut_short()
-        elif not self.failures:
-            line = f"{self.name}: incomplete, as it is read for each of `{parent.name}`"
-            self.failures.add_line(line)
 
     def save_bookmarks(self) -> None:
         """Move the bookmarks of what has been read to its end and written."""
@@ -200,8 +209,10 @@ class AnalyticsStream(ParentStream, ABC):
     def _confirm_written(self) -> None:
         if not self.output.is_written:
             return
-        for account, is_settled, is_empty in self._unwritten:
-            self._bookmarks.complete(account, is_settled=is_settled, is_empty=is_empty)
+        for read in self._unwritten:
+            account, is_empty = read.account, read.is_empty
+            self._bookmarks.complete(account, is_settled=read.is_settled, is_empty=is_empty)
+            self._tokens.keep(account, read.token, is_empty=is_empty)
         self._unwritten.clear()
         if self._run and self._run.states.is_due:
             self.save_bookmarks()

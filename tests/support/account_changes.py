@@ -17,7 +17,8 @@ class Connect(Plain):
         contents: How many content items it has.
         incomes: How many transactions it has.
         days: How many days ago its rows were last written.
-        status: Status of its products: of "ABSENT" nothing is told, "NOT_SUPPORTED" is a 4xx.
+        status: Status of its products: of "ABSENT" nothing is told, of "UNTOLD" not when they were
+            synced; "NOT_SUPPORTED" is a 4xx.
     """
 
     contents: int = 0
@@ -31,16 +32,17 @@ class Connect(Plain):
         now = api.database_now
         number = len(api.accounts)
         row = Row(f"account-{number}", now, 0, now)
-        is_told = self.status != "ABSENT"
+        status = {"ABSENT": None, "UNTOLD": "SYNCED"}.get(self.status, self.status)
         opened_at = now if self.status in OPEN else None
         account = Account(
             row,
             number,
             {
                 stream: Product(
-                    self.status if is_told else None,
-                    now if self.status in {"SYNCED", "PARTIAL_SYNCED"} else None,
+                    status,
+                    now if status in {"SYNCED", "PARTIAL_SYNCED"} else None,
                     opened_at,
+                    tells_sync=self.status != "UNTOLD",
                 )
                 for stream in PRODUCTS
             },

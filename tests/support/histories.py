@@ -17,9 +17,6 @@ from warehouse import Loading
 
 T = TypeVar("T")
 
-CAN_SKIP = False
-"""Whether the tap has the setting `skip_unsynced_accounts`."""
-
 KEEPS_LATE_ROWS_WITHOUT_ACCOUNTS = False
 """Whether, with `content_by_account` off, rows may show up with a time long past."""
 
@@ -38,6 +35,7 @@ class Options(Plain):
         full_table: The streams that are replicated as a whole.
         has_experience: Whether the experience API is read, too.
         skips: As the setting `skip_unsynced_accounts`.
+        tells_states_often: Whether a STATE follows each account.
     """
 
     page_size: int = 10
@@ -49,6 +47,7 @@ class Options(Plain):
     full_table: tuple[str, ...] = ()
     has_experience: bool = False
     skips: bool = False
+    tells_states_often: bool = False
 
 
 USUAL, PLAIN, CALM, WHOLE = Options(), Quirks(), Weather(), Loading()
@@ -63,12 +62,14 @@ class Sync(Plain):
         weather: What happens meanwhile.
         loading: How far its output is loaded.
         kept_at: Of which of its states it is tried, in the end, to go on; in thousandths.
+        skips: Whether accounts are skipped if the options say so: the setting may be switched off.
     """
 
     changes: tuple[Change, ...] = ()
     weather: Weather = CALM
     loading: Loading = WHOLE
     kept_at: int | None = None
+    skips: bool = True
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,7 +104,8 @@ def describe(history: History) -> str:
         lines.append(f"Sync {number}, {sync.weather.seconds} s a request:")
         weather = (*sync.weather.steps, *sync.weather.faults, *sync.weather.troubles)
         lines += [f"    {event!r}" for event in weather]
-        lines.append(f"    {sync.loading!r}, kept at {sync.kept_at}")
+        skipping = "" if sync.skips else ", without skipping"
+        lines.append(f"    {sync.loading!r}, kept at {sync.kept_at}{skipping}")
     return "\n".join(lines)
 
 
@@ -131,14 +133,16 @@ connections = st.builds(
     st.sampled_from([0, 0, 1, 3, 5, 12]),
     st.sampled_from([0, 0, 1, 3]),
     st.sampled_from([0, 3, 3, 700]),
-    st.sampled_from([*fetched, "ABSENT", "NOT_SYNCED"]),
+    st.sampled_from([*fetched, "ABSENT", "UNTOLD", "NOT_SYNCED"]),
 )
 touches = st.builds(
     Touch, numbers, st.sampled_from(["CONNECTED"] * 4 + ["NOT_CONNECTED", "SESSION_EXPIRED"])
 )
-updates = st.builds(Update, streams, numbers, rows, st.integers(1, 3), lateness)
-is_hidden = st.sampled_from([False, False, False, True])
-inserts = st.builds(Insert, streams, numbers, st.integers(1, 4), places, lateness, days, is_hidden)
+seldom = st.sampled_from([False, False, False, True])
+updates = st.builds(Update, streams, numbers, rows, st.integers(1, 3), lateness, seldom)
+inserts = st.builds(
+    Insert, streams, numbers, st.integers(1, 4), places, lateness, days, seldom, seldom
+)
 deletions = st.builds(Delete, streams, numbers, rows, st.integers(1, 4))
 changes: st.SearchStrategy[Change] = st.one_of(
     touches,
@@ -201,6 +205,7 @@ syncs = st.builds(
     weathers,
     loadings,
     st.none() | thousandths,
+    st.sampled_from([True, True, True, False]),
 )
 options = st.builds(
     Options,
@@ -217,7 +222,8 @@ options = st.builds(
         ),
     ),
     has_experience=st.sampled_from([False, False, False, True]),
-    skips=st.sampled_from([False, CAN_SKIP]),
+    skips=st.booleans(),
+    tells_states_often=st.booleans(),
 )
 quirks = st.builds(
     Quirks,

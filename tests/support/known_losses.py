@@ -14,6 +14,8 @@ from warehouse import Loading
 CREATORS = tuple(Connect(2, 1, 3) for _ in range(7))
 SMALL = Options(page_size=2)
 BRITTLE = Options(page_size=2, retries=0)
+SKIPPING = Options(skips=True, tells_states_often=True)
+LONG_AFTER = Pass(4000)
 
 
 def meanwhile(*steps: Step, seconds: int = 1) -> Sync:
@@ -145,6 +147,130 @@ KNOWN_LOSSES = {
     "an account is deleted": History(beginning=CREATORS[:3], syncs=(Sync(), Sync((Remove(),)))),
     "the tap is interrupted": History(
         SMALL, beginning=CREATORS, syncs=(Sync(kept_at=900, loading=Loading(900, 900)),)
+    ),
+    **{
+        f"skipping, {what}": History(SKIPPING, beginning=(Connect(2, 2, 3), status), syncs=syncs)
+        for what, status, syncs in (
+            (
+                "rows come while an account is in progress",
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync((Synchronise(1, status="IN_PROGRESS"), LONG_AFTER)),
+                    Sync((Insert(account=1), LONG_AFTER)),
+                ),
+            ),
+            (
+                "rows come to an account that has been synced in part",
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync((Synchronise(1, status="PARTIAL_SYNCED"), LONG_AFTER)),
+                    Sync((Insert(account=1), LONG_AFTER)),
+                ),
+            ),
+            (
+                "an account tells nothing of its products",
+                Connect(2, 2, 3, "ABSENT"),
+                (Sync(), Sync((Insert(account=1), LONG_AFTER))),
+            ),
+            (
+                "an account does not tell when it was synced",
+                Connect(2, 2, 3, "UNTOLD"),
+                (Sync(), Sync((Insert(account=1), LONG_AFTER))),
+            ),
+            (
+                "an account was never synced",
+                Connect(2, 2, 3, "NOT_SYNCED"),
+                (Sync(), Sync((Insert(account=1), LONG_AFTER))),
+            ),
+            (
+                "rows show up after the account has told of their sync",
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync((Synchronise(1),)),
+                    Sync((Insert(account=1, late=60, trails=True),)),
+                ),
+            ),
+            (
+                "income alone is synced",
+                Connect(2, 2, 3),
+                (Sync(), Sync((Insert("social_income_transactions", 1), LONG_AFTER))),
+            ),
+            (
+                "an account without rows is synced",
+                Connect(0, 0, 3),
+                (Sync(), Sync(), Sync((Insert(account=1, late=90_000), LONG_AFTER))),
+            ),
+            (
+                "an account becomes empty and is filled again",
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync((Delete(account=1, count=2), Synchronise(1), LONG_AFTER)),
+                    Sync((Insert(account=1, late=60), LONG_AFTER)),
+                ),
+            ),
+            (
+                "an account that was synced fails",
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync(
+                        (Update(account=1), LONG_AFTER),
+                        Weather(troubles=(Trouble(1, "content_items", "500"),)),
+                    ),
+                ),
+            ),
+            (
+                "an account is synced when it has been read, and changes",
+                Connect(2, 2, 3),
+                (
+                    meanwhile(
+                        Step(3, Update(account=1), "content_items"),
+                        Step(3, Touch(1), "content_items"),
+                    ),
+                ),
+            ),
+            (
+                "an account is synced before it is read",
+                Connect(2, 2, 3),
+                (meanwhile(Step(0, Update(account=1), "content_items")),),
+            ),
+            (
+                "an account is synced while it is read",
+                Connect(12, 2, 3),
+                (meanwhile(Step(1, Update(account=1), "content_items")),),
+            ),
+            (
+                "it is switched off and on",
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync((Update(account=1), LONG_AFTER), skips=False),
+                    Sync((Update(account=1), LONG_AFTER), skips=False, kept_at=0),
+                    Sync(),
+                ),
+            ),
+        )
+    },
+    "skipping, the tap is interrupted": History(
+        Options(page_size=2, skips=True, tells_states_often=True),
+        beginning=CREATORS,
+        syncs=(
+            Sync(kept_at=500, loading=Loading(700, 700)),
+            Sync(
+                (*(Update(account=n) for n in range(7)), LONG_AFTER),
+                loading=Loading(600, 900),
+                kept_at=300,
+            ),
+        ),
+    ),
+    "skipping, rows are deleted in FULL_TABLE": History(
+        Options(skips=True, full_table=("content_items",)),
+        beginning=CREATORS[:3],
+        syncs=(Sync(), Sync((Delete(account=1),)), Sync()),
     ),
     **{
         f"one account answers {kind}": History(

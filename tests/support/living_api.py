@@ -62,15 +62,24 @@ class Product:
 
     Attributes:
         status: As an account tells it, None if it doesn't.
-        last_sync_at: As an account tells it, None if it doesn't.
+        last_sync_at: When they were last fetched, None if they never were.
         opened_at: Since when, by the database, rows have been coming.
         was_at_rest: Whether a row has ever been listed while no more were coming.
+        tells_sync: Whether an account tells when it was last synced.
     """
 
     status: str | None
     last_sync_at: datetime | None
     opened_at: datetime | None = None
     was_at_rest: bool = False
+    tells_sync: bool = True
+
+    @property
+    def told(self) -> tuple[str, datetime | None] | None:
+        """What an account tells: the status, and when it was last synced; None if nothing."""
+        if self.status is None:
+            return None
+        return self.status, self.last_sync_at if self.tells_sync else None
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from account_changes import Connect, Remove, Return, Synchronise, Touch
 from living_api import EXPERIENCE, LivingApi
-from living_writing import Place, finish, insert, pick_owner, stamp_of, write
+from living_writing import Place, finish, insert, pick_owner, stamp_of, told_at, write
 from plain import Plain
 
 
@@ -28,6 +28,7 @@ class Update(Plain):
         row: Which is the first of them.
         count: How many.
         late: Seconds between writing and showing up, where the facts allow it.
+        trails: Whether they show up shortly after the account has told of the sync.
     """
 
     stream: str = "content_items"
@@ -35,6 +36,7 @@ class Update(Plain):
     row: int = 0
     count: int = 1
     late: int = 0
+    trails: bool = False
 
     def apply(self, api: LivingApi) -> None:
         """Let it happen."""
@@ -44,9 +46,13 @@ class Update(Plain):
             return
         rows = api.in_order(self.stream, owner or None)
         stamp = stamp_of(api, self.stream, owner, self.late)
+        told = told_at(api, self.stream, owner) if self.trails else None
+        if told is not None:
+            stamp = min(stamp, told)
         for number in range(min(self.count, len(rows))):
             write(api, self.stream, rows[(self.row + number) % len(rows)], stamp)
-        finish(api, self.stream, owner)
+        if told is None:
+            finish(api, self.stream, owner)
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,6 +67,7 @@ class Insert(Plain):
         late: Seconds between writing and showing up, where the facts allow it.
         days: Days from now to when they were published, or their transaction took place.
         is_hidden: Whether they never show up, but take up room on their page.
+        trails: Whether they show up shortly after the account has told of the sync.
     """
 
     stream: str = "content_items"
@@ -70,6 +77,7 @@ class Insert(Plain):
     late: int = 0
     days: int = 0
     is_hidden: bool = False
+    trails: bool = False
 
     def apply(self, api: LivingApi) -> None:
         """Let it happen."""
@@ -78,6 +86,9 @@ class Insert(Plain):
         if owner is None:
             return
         stamp = stamp_of(api, self.stream, owner, self.late)
+        told = told_at(api, self.stream, owner) if self.trails else None
+        if told is not None:
+            stamp = min(stamp, told)
         count = self.count
         if self.is_hidden:
             # Two rows of each page are shown: else there is no telling the end from such a page.
@@ -87,7 +98,8 @@ class Insert(Plain):
         insert(
             api, self.stream, owner, count, stamp, self.place, self.days, is_hidden=self.is_hidden
         )
-        finish(api, self.stream, owner)
+        if told is None:
+            finish(api, self.stream, owner)
 
 
 @dataclass(frozen=True, repr=False)

@@ -57,11 +57,11 @@ def _record(api: LivingApi, stream: str, row: Row) -> dict[str, Any]:
         record["status"] = account.status
         record["data"] = {
             PRODUCTS[child]: {
-                "status": product.status,
-                "last_sync_at": product.last_sync_at and _moment(child, product.last_sync_at),
+                "status": product.told[0],
+                "last_sync_at": product.told[1] and _moment(child, product.told[1]),
             }
             for child, product in account.products.items()
-            if product.status is not None
+            if product.told is not None
         }
     elif stream == "content_items":
         record["published_at"] = _moment(stream, row.day)

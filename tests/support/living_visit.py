@@ -79,6 +79,8 @@ class Visit:
             return reply(self._date, 200, records_of(self.api, stream, self.api.in_order(stream)))
         account = query.get("account_id")
         key = (stream, account or "")
+        if account is not None:
+            self.sight.told_before.setdefault(key, set(self.sight.told[key]))
         trouble = self.sight.troubled.get(key)
         if trouble is not None and trouble != "no id":
             return failure(self._date, trouble)
@@ -122,7 +124,8 @@ class Visit:
     def _see_settled(self, names: list[str]) -> None:
         for name in names:
             for stream, product in self.api.accounts[name].products.items():
-                synced_at = product.last_sync_at
+                self.sight.told[stream, name].add(product.told)
+                synced_at = product.told[1] if product.told else None
                 is_old = synced_at is None or synced_at <= self.sight.latest["creator"]
                 if product.status not in OPEN and is_old:
                     self.sight.settled.add((stream, name))

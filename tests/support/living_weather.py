@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from living_changes import Change
 
 FaultKind: TypeAlias = Literal["500", "502", "503", "429", "html", "202", "drop", "cut", "103"]
+Told: TypeAlias = "tuple[str, datetime | None] | None"
 TroubleKind: TypeAlias = Literal[
     "500", "403", "404", "html", "202", "drop", "no id", "redirect", "an hour"
 ]
@@ -80,6 +81,8 @@ class Sight:
         ended: Streams and accounts of which the listing was answered to its end.
         shown: Streams and accounts of which a row was shown.
         settled: Streams and accounts that were shown with nothing more to come.
+        told: What accounts have told of their products, by stream and account.
+        told_before: The same, before the first request for the listing.
         troubled: Streams and accounts that failed throughout.
     """
 
@@ -88,5 +91,7 @@ class Sight:
     ended: set[tuple[str, str]] = field(default_factory=set)
     shown: set[tuple[str, str]] = field(default_factory=set)
     settled: set[tuple[str, str]] = field(default_factory=set)
+    told: dict[tuple[str, str], set[Told]] = field(default_factory=lambda: defaultdict(set))
+    told_before: dict[tuple[str, str], set[Told]] = field(default_factory=dict)
     troubled: dict[tuple[str, str], TroubleKind] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)

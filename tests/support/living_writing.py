@@ -53,6 +53,15 @@ def stamp_of(api: LivingApi, stream: str, owner: str, late: int) -> datetime:
     return wanted
 
 
+def told_at(api: LivingApi, stream: str, owner: str) -> datetime | None:
+    """Return when an account has told of a sync that its rows may still come after, else None."""
+    product = api.accounts[owner].products[stream] if owner else None
+    if product is None or product.opened_at is not None or product.last_sync_at is None:
+        return None
+    is_fresh = api.database_now - product.last_sync_at <= AT_MOST_LATE
+    return product.last_sync_at if is_fresh else None
+
+
 def finish(api: LivingApi, stream: str, owner: str) -> None:
     """Let the service be done with an account, if it wasn't seen fetching anyway."""
     if not owner:

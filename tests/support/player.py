@@ -14,7 +14,14 @@ from histories import KEEPS_LATE_ROWS_WITHOUT_ACCOUNTS, History, Options, Sync
 from living_api import LivingApi
 from living_visit import Visit
 from promises import BEGINNING, Synced
-from tap_runner import TapRun, clock_of_the_tap, hints, no_waiting, run_tap
+from tap_runner import (
+    TapRun,
+    clock_of_the_tap,
+    hints,
+    no_waiting,
+    run_tap,
+    states_after_each_account,
+)
 from warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from living_server import LivingServer
+    from living_weather import Told
 
 SETTLING = 700
 """Seconds after the last change, until the services are quiet, whatever their clocks show."""
@@ -42,6 +50,7 @@ class Player:
         warehouse: What has been loaded.
         kept: Warehouses as a loader would have them that confirmed a state on the way.
         broken: What was not kept, in words.
+        read: Streams and accounts that were read to the end, and what the accounts told before.
     """
 
     history: History
@@ -51,6 +60,7 @@ class Player:
     warehouse: Warehouse = field(default_factory=Warehouse)
     kept: list[Warehouse] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    read: set[tuple[str, str, Told]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Begin."""
@@ -75,6 +85,9 @@ class Player:
             self._sync(f"sync {number}", sync)
         self.api.elapse(SETTLING)
         self._end("the end", self.warehouse, 2)
+        if self.history.options.skips and self.history.options.by_account:
+            again = self._end("the end again", self.warehouse, 2)
+            self._note(again, again.excess())
         for number, warehouse in enumerate(self.kept):
             self._end(f"the end from kept state {number}", warehouse, 3)
         return self.broken
@@ -83,8 +96,9 @@ class Player:
         for change in sync.changes:
             change.apply(self.api)
         visit = Visit(self.api, sync.weather, self.history.clock_skew)
-        synced = self._run(name, visit, self.warehouse.state)
-        self._note(synced, synced.missteps())
+        skips = self.history.options.skips and sync.skips
+        options = replace(self.history.options, skips=skips)
+        synced = self._run(name, visit, self.warehouse.state, options)
         if sync.kept_at is not None:
             self._keep(synced.run, sync.kept_at)
         before = self.warehouse.copy()
@@ -95,20 +109,23 @@ class Player:
         if sync.loading.is_whole:
             self._note(synced, synced.losses(self.warehouse))
 
-    def _end(self, name: str, warehouse: Warehouse, promise: int) -> None:
+    def _end(self, name: str, warehouse: Warehouse, promise: int) -> Synced:
         visit = Visit(self.api, client_skew=self.history.clock_skew)
-        synced = self._run(name, visit, warehouse.state)
-        self._note(synced, synced.missteps())
+        synced = self._run(name, visit, warehouse.state, self.history.options)
         warehouse.load(synced.run.messages)
         self._note(synced, synced.differences(warehouse, promise))
+        return synced
 
-    def _run(self, name: str, visit: Visit, state: Mapping[str, Any] | None) -> Synced:
-        options = self.history.options
+    def _run(
+        self, name: str, visit: Visit, state: Mapping[str, Any] | None, options: Options
+    ) -> Synced:
         url = self.server.begin(visit)
         skew = timedelta(seconds=self.history.clock_skew)
         with ExitStack() as stack:
             stack.enter_context(no_waiting())
             stack.enter_context(hints(are_followed=options.follows_hints))
+            if options.tells_states_often:
+                stack.enter_context(states_after_each_account())
             stack.enter_context(clock_of_the_tap(lambda: self.api.now + skew))
             run = run_tap(
                 self.folder,
@@ -117,7 +134,11 @@ class Player:
                 catalog=catalog_of(options, self.folder),
             )
         self.server.end()
-        return Synced(name, options, visit, run, state)
+        synced = Synced(name, options, visit, run, state)
+        self._note(synced, synced.missteps())
+        self._note(synced, synced.omissions(self.read))
+        self.read.update(synced.read_when())
+        return synced
 
     def _keep(self, run: TapRun, at: int) -> None:
         states = [n for n, message in enumerate(run.messages) if message["type"] == "STATE"]

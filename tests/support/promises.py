@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from living_api import CREATOR, EXPERIENCE, PRODUCTS, LivingApi, Snapshot
-from tap_runner import bookmarks_of, says_that_it_keeps_changing
+from tap_runner import bookmarks_of, says_that_it_keeps_changing, tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from histories import Options
     from living_visit import Visit
-    from living_weather import Sight
+    from living_weather import Sight, Told
     from tap_runner import TapRun
     from warehouse import Warehouse
 
@@ -45,6 +45,46 @@ class Synced:
     visit: Visit
     run: TapRun
     began_with: Mapping[str, Any] | None
+
+    @property
+    def skips(self) -> bool:
+        """Whether the tap may leave out listings."""
+        return self.options.skips and self.options.by_account
+
+    def read_when(self) -> Iterator[tuple[str, str, Told]]:
+        """Find which listings were answered to their end, and what their accounts told before."""
+        for stream, account in self.visit.sight.ended:
+            for told in self.visit.sight.told_before.get((stream, account), ()):
+                yield stream, account, told
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        """Find the listings of accounts that were not asked for."""
+        if self.options.by_account:
+            yield from self.visit.sight.told.keys() - self.visit.sight.told_before.keys()
+
+    def omissions(self, read: Collection[tuple[str, str, Told]]) -> Iterator[str]:
+        """Find listings that were not asked for, and may have changed (5).
+
+        Args:
+            read: What accounts told, in all syncs before, when they were read to the end.
+        """
+        for stream, account in () if self.run.status else self.skipped():
+            known = {told for told in self.visit.sight.told[stream, account] if told and told[1]}
+            if (
+                not self.skips
+                or stream in self.options.full_table
+                or (stream, account) not in self.visit.sight.settled
+                or not any((stream, account, told) in read for told in known)
+            ):
+                yield f"5. In {self.name}: {stream} of {account} is not asked for"
+
+    def excess(self) -> Iterator[str]:
+        """Find listings that were asked for though the sync before has found nothing new (5)."""
+        for stream, account in self.visit.sight.told_before:
+            is_settled = (stream, account) in self.visit.sight.settled
+            told = all(pair and pair[1] for pair in self.visit.sight.told[stream, account])
+            if is_settled and told and stream not in self.options.full_table:
+                yield f"5. In {self.name}: {stream} of {account} is asked for in vain"
 
     def losses(self, warehouse: Warehouse) -> Iterator[str]:
         """Find what stood still all the time, or is an account, and is not held (1).
@@ -108,10 +148,11 @@ class Synced:
         for stream in self.options.full_table:
             for key in warehouse.ids(stream) - listed[stream].keys():
                 yield f"{promise}. At {self.name}: {stream} {key} is held, but not listed"
-        for stream, account in bookmarks_of(warehouse.state or {}):
+        state = warehouse.state or {}
+        for stream, account in {*bookmarks_of(state), *tokens_of(state)}:
             is_read = self.options.by_account and stream not in self.options.full_table
             if account and is_read and account not in listed["accounts"]:
-                yield f"4. At {self.name}: {account} has a bookmark of {stream}, and isn't listed"
+                yield f"4. At {self.name}: {account} is in the state of {stream}, and isn't listed"
 
     def missteps(self) -> Iterator[str]:
         """Find bookmarks that move too far, back, or without a reason (4)."""

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
+from math import inf
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -108,6 +109,16 @@ def _pass_over(*_: object) -> None:
     pass
 
 
+@contextmanager
+def states_after_each_account() -> Iterator[None]:
+    """Let no time pass between two STATE messages."""
+    with (
+        patch("tap_analytics.singer.state.INTERVAL", 0.0),
+        patch("tap_analytics.singer.state.GROWTH", inf),
+    ):
+        yield
+
+
 def tap_modules() -> list[ModuleType]:
     """Return the modules of the tap, wherever they have been put."""
     return [module for name, module in sys.modules.items() if name.startswith("tap_analytics.")]
@@ -153,3 +164,12 @@ def bookmarks_of(state: Mapping[str, Any]) -> dict[tuple[str, str], datetime]:
             with suppress(TypeError, ValueError):
                 found[stream, account] = datetime.fromisoformat(value)
     return found
+
+
+def tokens_of(state: Mapping[str, Any]) -> dict[tuple[str, str], object]:
+    """Return what is kept to see that accounts have not been synced since, by stream, account."""
+    return {
+        (stream, account): token
+        for stream, entry in state.get("bookmarks", {}).items()
+        for account, token in entry.get("synced", {}).items()
+    }

@@ -243,3 +243,40 @@ def test_an_account_whose_product_is_still_being_synced_keeps_its_bookmark(
     assert {*run.ids("content_items")} == {r["id"] for r in sandbox.data["content_items"]}
     bookmarks = run.account_bookmarks("content_items")
     assert bookmarks.keys() == owners(sandbox, "content_items") - {busy}
+
+
+def engagement(sandbox: Sandbox) -> dict[str, tuple[str, str]]:
+    """Return what accounts whose content is synced tell of that, by account."""
+    entries = {account["id"]: account["data"]["engagement"] for account in sandbox.data["accounts"]}
+    return {
+        account: (entry["status"], entry["last_sync_at"])
+        for account, entry in entries.items()
+        if entry["status"] == "SYNCED"
+    }
+
+
+def test_a_live_service_is_asked_for_what_it_has_synced_since(run_tap: RunTap) -> None:
+    with Sandbox(rows=92, live=True) as sandbox:
+        config = only("creator", sandbox, content_by_account=True, skip_unsynced_accounts=True)
+        done = engagement(sandbox)
+        state = run_tap(config).state
+        sandbox.requests.clear()
+        state = run_tap(config, state=state).state
+        assert not visited(sandbox, "content_items") & done.keys()
+        synced = next(iter(done))
+        sandbox.life.syncs.begin(synced, "engagement")
+        sandbox.life.syncs.finish(synced, "engagement")
+        sandbox.requests.clear()
+        run = run_tap(config, state=state)
+        assert visited(sandbox, "content_items") & done.keys() == {synced}
+        before = engagement(sandbox)
+        sandbox.advance()
+        after = engagement(sandbox)
+        sandbox.requests.clear()
+        run_tap(config, state=run.state)
+        stayed = {account for account in after if after[account] == before.get(account)}
+        assert len(stayed) > len(after) / 4
+        # What has just been synced, and might not have been complete, is asked for once more.
+        assert visited(sandbox, "content_items") & after.keys() - {synced} == (
+            after.keys() - stayed - {synced}
+        )

@@ -37,7 +37,7 @@ PATHS = {
     "/v1/social/contents": "content_items",
     "/v1/social/income/transactions": "social_income_transactions",
 }
-HEADER = ["stream", "records", "requests", "retries", "throttled", "seconds"]
+HEADER = ["stream", "records", "requests", "retries", "throttled", "skipped", "seconds"]
 
 
 WINDOW = 8

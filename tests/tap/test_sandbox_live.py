@@ -640,3 +640,47 @@ def test_churn_needs_a_live_sandbox(capsys: pytest.CaptureFixture[str]) -> None:
         Sandbox(churn=0.5)
     with pytest.raises(RuntimeError, match="not live"):
         _ = Sandbox().life
+
+
+Told = dict[tuple[str, str], tuple[object, object]]
+
+
+def told(accounts: list[Json]) -> Told:
+    """Find what accounts tell of the syncs that are over, by account and product."""
+    return {
+        (account["id"], product): (entry["status"], entry["last_sync_at"])
+        for account in accounts
+        for product, entry in account["data"].items()
+        if product in LISTINGS and entry["status"] == "SYNCED"
+    }
+
+
+def versions(sandbox: Sandbox) -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Find what is listed, by account and product."""
+    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    resources = {"engagement": "content_items", "income": "social_income_transactions"}
+    for product, resource in resources.items():
+        for record in sandbox.data[resource]:
+            key = (record["account"]["id"], product)
+            found.setdefault(key, set()).add((record["id"], record.get("updated_at") or ""))
+    return found
+
+
+def test_what_an_account_has_changes_only_with_what_it_tells_of_its_syncs() -> None:
+    with Sandbox(rows=92, live=True, churn=0.5) as sandbox:
+        client = Client(sandbox)
+        seen = {"changed": 0, "stayed": 0}
+        for number in range(12):
+            before = told(sandbox.data["accounts"]), versions(sandbox)
+            if number % 4 == 3:
+                sandbox.advance()
+            for _ in range(40):
+                client.page("/v1/users")
+            after = told(sandbox.data["accounts"]), versions(sandbox)
+            for key, value in before[0].items():
+                is_same = before[1].get(key) == after[1].get(key)
+                if after[0].get(key) == value:
+                    seen["stayed"] += 1
+                    assert is_same, key
+                seen["changed"] += not is_same
+        assert min(seen.values()) > 20, seen

@@ -119,6 +119,33 @@ def test_no_record_is_later_than_the_sync_of_its_product(change: Change) -> None
                 assert row["updated_at"] <= account["data"][product]["last_sync_at"]
 
 
+@pytest.mark.parametrize("change", [Update(late=60, trails=True), Insert(late=5, trails=True)])
+def test_rows_may_show_up_after_the_account_has_told_of_their_sync(change: Change) -> None:
+    api = service(Connect(3, 0, 3), Pass(4000), Synchronise())
+    told = api.accounts["account-0"].products["content_items"].told
+    for event in (Pass(50), change):
+        event.apply(api)
+    assert api.accounts["account-0"].products["content_items"].told == told
+    assert told
+    assert told[1]
+    newest = max(row.stamp for row in api.in_order("content_items"))
+    assert told[1] - timedelta(minutes=2) <= newest <= told[1]
+
+
+@pytest.mark.parametrize("late", [0, 60])
+def test_rows_that_come_long_after_a_sync_are_of_another(late: int) -> None:
+    api = service(Connect(3, 0, 3), Pass(4000), Synchronise(), Pass(130))
+    before = api.accounts["account-0"].products["content_items"].told
+    Update(late=late, trails=True).apply(api)
+    assert api.accounts["account-0"].products["content_items"].told != before
+
+
+def test_an_account_may_not_tell_when_it_was_synced() -> None:
+    api = service(Connect(1, status="UNTOLD"), Update(), Synchronise())
+    (account,) = records(api, "accounts")
+    assert account["data"]["engagement"] == {"status": "SYNCED", "last_sync_at": None}
+
+
 def test_timestamps_of_the_creator_api_tell_no_zone() -> None:
     (account,) = records(service(Connect(1)), "accounts")
     assert account["updated_at"] == "2026-03-01T12:00:00.001000"

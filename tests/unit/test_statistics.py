@@ -116,16 +116,16 @@ def test_a_stream_that_fails_is_charged_and_done(wait: Callable[[float], None]) 
 
 
 def test_the_table_has_a_line_per_stream_and_the_totals() -> None:
-    users = StreamStatistics("users", 1_000_000, 20, 3, 4, 5.678)
+    users = StreamStatistics("users", 1_000_000, 20, 3, 4, 7, 5.678)
     progress = SyncProgress([users, StreamStatistics("social_income_transactions", 1, 1)])
     assert progress.table().splitlines() == [
-        "stream                       records  requests   retries throttled   seconds",
-        "users                        1000000        20         3         4      5.68",
-        "social_income_transactions         1         1         0         0      0.00",
-        "total                        1000001        21         3         4      5.68",
+        "stream                       records  requests   retries throttled   skipped   seconds",
+        "users                        1000000        20         3         4         7      5.68",
+        "social_income_transactions         1         1         0         0         0      0.00",
+        "total                        1000001        21         3         4         7      5.68",
     ]
 
 
 def test_a_sync_without_streams_has_a_table() -> None:
     _, total = SyncProgress().table().splitlines()
-    assert total.split() == ["total", "0", "0", "0", "0", "0.00"]
+    assert total.split() == ["total", "0", "0", "0", "0", "0", "0.00"]

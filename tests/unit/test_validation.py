@@ -193,6 +193,16 @@ def test_a_url_without_encryption_is_warned_of_unless_it_is_this_machine(
     assert warnings_of({"creator_api_url": url}) == ([line] if is_warned_of else [])
 
 
+@pytest.mark.parametrize("by_account", [True, False])
+@pytest.mark.parametrize("skips", [True, False])
+def test_skipping_is_warned_of_where_there_is_nothing_to_skip(
+    *, by_account: bool, skips: bool
+) -> None:
+    line = "`skip_unsynced_accounts` does nothing without `content_by_account`"
+    settings = {"content_by_account": by_account, "skip_unsynced_accounts": skips}
+    assert warnings_of(settings) == ([line] if skips and not by_account else [])
+
+
 def test_a_setting_that_does_not_exist_is_warned_of_with_the_closest_name() -> None:
     assert warnings_of({"pagesize": 5, "wibble": 1}) == [
         "There is no setting `pagesize`, it is ignored; did you mean `page_size`?",

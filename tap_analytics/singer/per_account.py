@@ -1,0 +1,81 @@
+"""Streams that may be listed once per account, and which accounts they need not ask for."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import TYPE_CHECKING, Any
+
+from tap_analytics.singer.replication import IncrementalStream, account_of
+from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_of
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Context, Record
+
+    from tap_analytics.singer.connection import Connection
+
+
+class PerAccountStream(IncrementalStream, ABC):
+    """A stream that may be listed once per account."""
+
+    product: str | None = None
+    """The product of an account that the stream belongs to."""
+
+    def __init__(self, tap: Tap, connection: Connection) -> None:
+        """Create the stream.
+
+        Args:
+            tap: The tap that it belongs to.
+            connection: The API that lists it.
+        """
+        super().__init__(tap, connection)
+        self._tokens = Tokens({})
+
+    def open_tokens(self, state: dict[str, Any]) -> None:
+        """Read the tokens of accounts.
+
+        Args:
+            state: The state of the stream, which changes with the tokens.
+        """
+        is_test = self.ABORT_AT_RECORD_COUNT is not None
+        reads_all = self.parent_stream_type is None or self.is_full_table or is_test
+        is_used = self.config["skip_unsynced_accounts"] and not reads_all
+        # What decides which records of an account are due, besides its bookmark.
+        due = {name: self.config.get(name) for name in ("start_date", "lookback_window")}
+        self._tokens = Tokens(state, due if is_used else None)
+
+    def is_settled(self, parent_record: Record) -> bool:
+        """Return whether the service is not about to add rows with older timestamps.
+
+        Args:
+            parent_record: The account, as it was listed before its content was read.
+        """
+        product = product_of(parent_record, self.product)
+        return is_settled(product, self.connection.latest_bookmark)
+
+    def token(self, parent_record: Record) -> str | None:
+        """Return what will show that the service has not synced an account since.
+
+        Args:
+            parent_record: The account, as it was listed before its content was read.
+
+        Returns:
+            The token, None if the account has none or is read in any case.
+        """
+        if not self._tokens.are_kept:
+            return None
+        return token_of(product_of(parent_record, self.product), self.connection.latest_bookmark)
+
+    def is_skipped(self, context: Context | None, parent_record: Record) -> bool:
+        """Return whether a listing is not asked for, as it can't have changed.
+
+        Args:
+            context: The context of the listing.
+            parent_record: The account, as it was listed. Threads that send ahead ask with the
+                record as the API sent it.
+        """
+        account, token = account_of(context), self.token(parent_record)
+        if account is None or token is None:
+            return False
+        has_bookmark = self._bookmarks.start(account) is not None
+        return self._tokens.hold(account, token, has_bookmark=has_bookmark)
