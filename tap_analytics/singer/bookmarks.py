@@ -7,7 +7,10 @@ has been read to the end, and never back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from tap_analytics._compat import override
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,79 +23,8 @@ ACCOUNTS = "accounts"
 as the SDK's list of partitions takes twice the room and is searched from its beginning."""
 
 
-class Bookmarks(Protocol):
-    """What a stream asks of its bookmarks."""
-
-    def start(self, account: str | None) -> str | None:
-        """Return the bookmark of a listing before this sync."""
-
-    def meet(self, timestamp: str) -> None:
-        """Note a record's timestamp."""
-
-    def complete(self, account: str | None, *, is_settled: bool, is_empty: bool) -> None:
-        """Note that a listing has been read to its end, and its records are written."""
-
-    def keep_only(self, accounts: Collection[str]) -> None:
-        """Drop the bookmarks of accounts that are no longer listed."""
-
-    def save(self, latest: str | None) -> None:
-        """Move the bookmarks of what is complete, in the state."""
-
-
-class StreamBookmark:
-    """The bookmark of a stream that is one listing."""
-
-    def __init__(self, state: dict[str, Any], replication_key: str) -> None:
-        """Read the bookmark.
-
-        Args:
-            state: The state of the stream, which `save` changes.
-            replication_key: The name of the timestamp.
-        """
-        self._state = state
-        self._replication_key = replication_key
-        self._start: str | None = state.get(VALUE)
-        self._largest: str | None = None
-        self._is_complete = False
-
-    def start(self, account: str | None = None) -> str | None:
-        """Return the bookmark before this sync, in canonical form."""
-        del account
-        return self._start
-
-    def meet(self, timestamp: str) -> None:
-        """Note a record's timestamp.
-
-        Args:
-            timestamp: A timestamp in canonical form.
-        """
-        if self._largest is None or timestamp > self._largest:
-            self._largest = timestamp
-
-    def complete(
-        self, account: str | None = None, *, is_settled: bool = True, is_empty: bool = False
-    ) -> None:
-        """Note that the listing has been read to its end, and its records are written."""
-        del account, is_settled, is_empty
-        self._is_complete = True
-
-    def keep_only(self, accounts: Collection[str]) -> None:
-        """Do nothing: there are no accounts."""
-
-    def save(self, latest: str | None) -> None:
-        """Move the bookmark if the listing has been read to its end.
-
-        Args:
-            latest: The latest timestamp that it may have, None if nothing has been answered.
-        """
-        if not self._is_complete or self._largest is None or latest is None:
-            return
-        value = max(min(self._largest, latest), self._start or "")
-        self._state.update(replication_key=self._replication_key, replication_key_value=value)
-
-
-class AccountBookmarks:
-    """The bookmarks of a stream that is one listing per account."""
+class Bookmarks(ABC):
+    """What a stream remembers."""
 
     def __init__(self, state: dict[str, Any], replication_key: str) -> None:
         """Read the bookmarks.
@@ -103,20 +35,10 @@ class AccountBookmarks:
         """
         self._state = state
         self._replication_key = replication_key
-        self._bookmarks: dict[str, str] = state.get(ACCOUNTS, {})
         self._largest: str | None = None
-        self._complete: set[str] = set()
-
-    def start(self, account: str | None) -> str | None:
-        """Return the bookmark of an account, None if it has not been read to the end before.
-
-        Args:
-            account: The id of the account.
-        """
-        return None if account is None else self._bookmarks.get(account)
 
     def meet(self, timestamp: str) -> None:
-        """Note a record's timestamp, in any account.
+        """Note a record's timestamp, in whatever listing.
 
         Args:
             timestamp: A timestamp in canonical form.
@@ -124,15 +46,91 @@ class AccountBookmarks:
         if self._largest is None or timestamp > self._largest:
             self._largest = timestamp
 
-    def complete(self, account: str | None, *, is_settled: bool, is_empty: bool) -> None:
-        """Note that an account has been read to its end, and its records are written.
+    @abstractmethod
+    def start(self, account: str | None) -> str | None:
+        """Return the bookmark of a listing before this sync, in canonical form.
 
         Args:
-            account: The id of the account.
+            account: The id of the account, where there is a listing for each.
+
+        Returns:
+            The bookmark, None if the listing has not been read to the end before.
+        """
+
+    @abstractmethod
+    def complete(self, account: str | None, *, is_settled: bool, is_empty: bool) -> None:
+        """Note that a listing has been read to its end, and its records are written.
+
+        Args:
+            account: The id of the account, where there is a listing for each.
             is_settled: Whether the service is not about to add rows with older timestamps. An
                 account that is not settled keeps the bookmark that it had.
             is_empty: Whether nothing was listed. Such an account has no bookmark.
         """
+
+    @abstractmethod
+    def keep_only(self, accounts: Collection[str]) -> None:
+        """Drop the bookmarks of accounts that are no longer listed.
+
+        Args:
+            accounts: All that are listed.
+        """
+
+    @abstractmethod
+    def save(self, latest: str | None) -> None:
+        """Move the bookmarks of what is complete, in the state.
+
+        Args:
+            latest: The latest timestamp that they may have, None if nothing has been answered.
+        """
+
+
+class StreamBookmark(Bookmarks):
+    """The bookmark of a stream that is one listing."""
+
+    def __init__(self, state: dict[str, Any], replication_key: str) -> None:
+        """Read the bookmark, see `Bookmarks`."""
+        super().__init__(state, replication_key)
+        self._start: str | None = state.get(VALUE)
+        self._is_complete = False
+
+    @override
+    def start(self, account: str | None = None) -> str | None:
+        return self._start
+
+    @override
+    def complete(
+        self, account: str | None = None, *, is_settled: bool = True, is_empty: bool = False
+    ) -> None:
+        self._is_complete = True
+
+    @override
+    def keep_only(self, accounts: Collection[str]) -> None:
+        """Do nothing: there are no accounts."""
+
+    @override
+    def save(self, latest: str | None) -> None:
+        if not self._is_complete or self._largest is None or latest is None:
+            return
+        value = max(min(self._largest, latest), self._start or "")
+        self._state.update(replication_key=self._replication_key, replication_key_value=value)
+
+
+class AccountBookmarks(Bookmarks):
+    """The bookmarks of a stream that is one listing per account."""
+
+    def __init__(self, state: dict[str, Any], replication_key: str) -> None:
+        """Read the bookmarks, see `Bookmarks`."""
+        super().__init__(state, replication_key)
+        self._bookmarks: dict[str, str] = state.get(ACCOUNTS, {})
+        self._complete: set[str] = set()
+
+    @override
+    def start(self, account: str | None) -> str | None:
+        return None if account is None else self._bookmarks.get(account)
+
+    @override
+    def complete(self, account: str | None, *, is_settled: bool, is_empty: bool) -> None:
         if account is None:
             return
         if is_empty:
@@ -141,23 +139,15 @@ class AccountBookmarks:
         elif is_settled:
             self._complete.add(account)
 
+    @override
     def keep_only(self, accounts: Collection[str]) -> None:
-        """Drop the bookmarks of accounts that are no longer listed.
-
-        Args:
-            accounts: All that are listed.
-        """
         for account in [account for account in self._bookmarks if account not in accounts]:
             del self._bookmarks[account]
 
+    @override
     def save(self, latest: str | None) -> None:
-        """Move the bookmarks of the accounts that are complete, all to one value.
-
-        That is so that a sync with nothing new emits one record, not one per account.
-
-        Args:
-            latest: The latest timestamp that they may have, None if nothing has been answered.
-        """
+        # All move to one value, so that a sync with nothing new emits one record, not one per
+        # account.
         if self._largest is not None and latest is not None:
             value = min(self._largest, latest)
             for account in self._complete:
