@@ -78,6 +78,8 @@ def assert_loaded(loader: Loader, served: dict[str, list[dict[str, Any]]]) -> No
             assert table[key] == record, stream
 
 
+pytestmark = pytest.mark.slow
+
 LOADERS = [JSONL, CSV, DuckDB, Postgres]
 
 

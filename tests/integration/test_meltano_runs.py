@@ -41,6 +41,8 @@ from tap_analytics.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MELTANO = ["tool", "run", "--quiet", "--python", sys.executable, "--from", "meltano~=4.4"]
 CUSTOMERS = ("acme", "globex")

@@ -158,6 +158,7 @@ def test_all_requirements_of_the_wheel_are_on_the_index(metadata: Message) -> No
     assert not [requirement for requirement in requirements if "@" in requirement]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [version for version in PYTHONS if version != THIS_PYTHON])
 def test_the_wheel_extracts_the_same_on_every_other_python_of_this_machine(
     version: str, wheel: Path, run_tap: RunTap, sandbox: Sandbox, tmp_path: Path

@@ -320,6 +320,7 @@ def loaded(value: Any, kind: str) -> object:  # noqa: ANN401 - whatever DuckDB h
             return value
 
 
+@pytest.mark.slow
 def test_all_records_arrive_in_a_database_when_the_tap_is_killed(
     tmp_path: Path, history: int
 ) -> None:
