@@ -143,11 +143,16 @@ class SyncProgress:
         """
         names = [field.name for field in fields(StreamStatistics)][1:]
         totals = (sum(getattr(stream, name) for stream in self._streams) for name in names)
-        lines = [f"{'stream':<26}" + "".join(f"{name:>10}" for name in names)]
+        rows = [("stream", *names)]
         for stream in [*self._streams, StreamStatistics("total", *totals)]:
-            name, *counts, seconds = astuple(stream)
-            lines.append(f"{name:<26}{''.join(f'{n:>10}' for n in counts)}{seconds:>10.2f}")
-        return "\n".join(lines)
+            *counts, seconds = astuple(stream)
+            rows.append((*counts, f"{seconds:.2f}"))
+        # A terminal is 80 wide, and there may be ten million records.
+        widths = [10, *(len(name) + 1 for name in names[1:])]
+        return "\n".join(
+            f"{name:<26}" + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
+            for name, *row in rows
+        )
 
     def _charge(self) -> None:
         now = monotonic()

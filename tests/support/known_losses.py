@@ -213,6 +213,16 @@ KNOWN_LOSSES = {
                 ),
             ),
             (
+                "an account is deleted and comes back",
+                Connect(2, 2, 3),
+                (Sync(), Sync((Remove(1),)), Sync((Return(), LONG_AFTER))),
+            ),
+            (
+                "an account is deleted",
+                Connect(2, 2, 3),
+                (Sync(), Sync((Remove(1), LONG_AFTER))),
+            ),
+            (
                 "an account that was synced fails",
                 Connect(2, 2, 3),
                 (
