@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,13 +55,12 @@ class Peer:
         raise NotImplementedError
 
     def keep(self, earlier: Path, folder: Path) -> None:
-        """Hand the state of a run to the next one.
+        """Hand the state of a run to the next one, if the program has any.
 
         Args:
             earlier: The folder of the run, with its standard output in `output`.
             folder: The empty folder of the next one.
         """
-        raise NotImplementedError
 
     def count(self, output: Path, folder: Path) -> int:
         """Count the records that it has delivered.
@@ -170,17 +168,7 @@ class Dlt(Peer):
         """Make the command line, see `Peer`."""
         script = str(HERE / "peer_dlt.py")
         command = [str(bin_folder / "python"), script, self.action, str(folder), url]
-        flags = {"--by-account": job.by_account, "--incremental": job.is_incremental}
-        return [*command, *_listings(job), *(flag for flag, is_set in flags.items() if is_set)]
-
-    @override
-    def keep(self, earlier: Path, folder: Path) -> None:
-        """Copy the pipeline without the records, see `Peer`."""
-        shutil.copytree(
-            earlier / "pipelines",
-            folder / "pipelines",
-            ignore=lambda path, _: ["extracted"] if path.endswith("/normalize") else [],
-        )
+        return [*command, *_listings(job), *(["--by-account"] if job.by_account else [])]
 
     @override
     def count(self, output: Path, folder: Path) -> int:

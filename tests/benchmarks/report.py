@@ -36,17 +36,18 @@ def summary(results: Results) -> str:
 
     Returns:
         Markdown: seconds as multiples of the SDK's template, and requests, for each job that the
-        template has done.
+        template has done. Nothing if it has done none.
     """
-    titles = ["seconds, as a multiple of the SDK's template", *_PEERS.values(), "requests"]
-    lines = [_row(*titles), _row("---", *["--:"] * (len(titles) - 1))]
+    lines = []
     for key, runs in results.items():
         if jobs.JOBS[key].streams and jobs.TEMPLATE in runs:
             lines.append(_summary_row(jobs.JOBS[key].title, runs))
             if skipping := runs.get(jobs.TAP_SKIPPING):
                 title = "the same with `skip_unsynced_accounts`"
                 lines.append(_summary_row(title, {**runs, jobs.TAP: skipping}))
-    return "\n".join(lines)
+    titles = ["seconds, as a multiple of the SDK's template", *_PEERS.values(), "requests"]
+    heading = [_row(*titles), _row("---", *["--:"] * (len(titles) - 1))]
+    return "\n".join([*heading, *lines] if lines else [])
 
 
 def _summary_row(title: str, runs: Mapping[str, list[Run]]) -> str:
