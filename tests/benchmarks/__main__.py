@@ -104,7 +104,7 @@ def _measure(
 def _run_once(
     job: Job, peers: Sequence[Peer], folders: Mapping[str, Path], parent: Path
 ) -> dict[str, Path]:
-    runs = {}
+    runs: dict[str, Path] = {}
     with serving(job.api) as url:
         for peer in peers:
             runs[peer.name] = parent / str(len(runs))

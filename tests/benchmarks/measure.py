@@ -59,7 +59,7 @@ def run(peer: Peer, job: Job, url: str, bin_folder: Path, folder: Path) -> Run:
     command = peer.prepare(job, url, folder, bin_folder)
     output, log = folder / "output", folder / "log"
     count_requests(url)
-    exit_code, *figures = _time(command, output, log, folder)
+    exit_code, seconds, processor_seconds, mebibytes = _time(command, output, log, folder)
     requests = count_requests(url)
     if exit_code:
         # Airbyte's reader says on standard output what is wrong.
@@ -69,7 +69,7 @@ def run(peer: Peer, job: Job, url: str, bin_folder: Path, folder: Path) -> Run:
     if count != job.records_from(peer.name):
         expected = job.records_from(peer.name)
         sys.exit(f"{peer.name} gave {count} records at {job.title!r} instead of {expected}")
-    return Run(*figures, requests)
+    return Run(seconds, processor_seconds, mebibytes, requests)
 
 
 def _time(

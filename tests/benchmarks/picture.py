@@ -44,9 +44,11 @@ def draw(results: Results, path: Path) -> None:
 
 def _fill(panel: Axes, title: str, seconds: dict[str, float]) -> None:
     colours = [HIGHLIGHT if peer in {jobs.TAP, jobs.TAP_SKIPPING} else OTHERS for peer in seconds]
-    bars = panel.barh(list(seconds), list(seconds.values()), color=colours)
+    names = [peer.replace(f"{jobs.TAP}, ", f"{jobs.TAP},\n") for peer in seconds]
+    bars = panel.barh(names, list(seconds.values()), color=colours)
     panel.bar_label(bars, fmt="%.1f s", padding=3, color=TEXT)
-    panel.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=TEXT)
+    # It begins above the names, for there to be room.
+    panel.set_title(title, loc="left", x=-0.4, fontsize=9.5, fontweight="bold", color=TEXT)
     panel.set_xlim(right=1.15 * max(seconds.values()))
     panel.invert_yaxis()
     panel.tick_params(length=0, labelcolor=TEXT)

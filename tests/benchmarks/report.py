@@ -106,7 +106,7 @@ def _row(*cells: str) -> str:
 
 
 def _median(figure: str, runs: Iterable[Run]) -> float:
-    return median(getattr(run, figure) for run in runs)
+    return median(float(getattr(run, figure)) for run in runs)
 
 
 def write_figures(results: Results, path: Path) -> None:

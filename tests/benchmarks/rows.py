@@ -151,7 +151,8 @@ def content_of_account(account: int, changed: int, start: int, end: int) -> byte
         end: Number of the one after the last one.
 
     Returns:
-        The records in JSON with commas between them, each of the first 3,600 accounts of a second of its own.
+        The records in JSON with commas between them. Each of the first 3,600 accounts has minutes
+        and seconds of its own.
     """
     first = account << 16
     middle = max(start, min(changed, end))
@@ -159,7 +160,8 @@ def content_of_account(account: int, changed: int, start: int, end: int) -> byte
         _render(_CHANGED_CONTENT_ITEMS, first + start, first + middle),
         _render(_CONTENT_ITEMS, first + middle, first + end),
     )
-    return b",".join(filter(None, parts)).replace(b":30:00.", b":%02d:%02d." % divmod(account % 3600, 60))
+    moment = b":%02d:%02d." % divmod(account % 3_600, 60)
+    return b",".join(filter(None, parts)).replace(b":30:00.", moment)
 
 
 def accounts(is_synced_again: Callable[[int], bool], start: int, end: int) -> bytes:
