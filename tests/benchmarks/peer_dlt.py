@@ -41,8 +41,9 @@ def resources(options: argparse.Namespace) -> list[dict[str, Any]]:
     """
     found = [resource(path, options.page_size) for path in options.paths]
     if options.by_account:
-        # The last listing, once for each record of the first. It has no cursor: dlt moves a cursor
-        # with each page of accounts, and would leave out content of the pages after the first.
+        # The last listing, once for each record of the first. It has no cursor: dlt 1.31
+        # begins anew with each page of accounts, at what the pages before have reached, and leaves
+        # out content that it has never had.
         endpoint = found[-1]["endpoint"]
         endpoint["params"] = {"account_id": f"{{resources.{found[0]['name']}.id}}"}
     return found
