@@ -102,7 +102,7 @@ def _cells(job: Job, runs: Mapping[str, list[Run]], peer: str) -> list[str]:
 
 
 def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
+    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
 
 
 def _median(figure: str, runs: Iterable[Run]) -> float:
