@@ -9,19 +9,23 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import rows
 
 from tap_analytics._compat import override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DEFAULT_LIMIT = 10
 EXPERIENCES = 5
 """How many records each listing of the experience API has."""
+
+_REQUESTS = "/benchmark/requests"
+"""Asks how many requests there were since this was last asked."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,25 @@ class Api:
         content_items: Number of content items.
         accounts: Number of accounts.
         content_items_per_account: Number of content items if an account is asked for.
+        changed_per_account: Number of content items that the service has changed when it has synced
+            every third account once more; 0 if it hasn't.
         latency: How long an answer takes, in milliseconds.
     """
 
     content_items: int = 0
     accounts: int = 0
     content_items_per_account: int = 0
+    changed_per_account: int = 0
     latency: int = 0
+
+    @property
+    def synced_accounts(self) -> int:
+        """The number of accounts that the service has synced once more."""
+        return sum(self._is_synced(account) for account in range(self.accounts))
+
+    def _is_synced(self, account: int) -> bool:
+        # Not the account with the latest content, for the largest bookmark to be another's.
+        return self.changed_per_account > 0 and account % 3 == 1
 
     def answer(self, target: str) -> bytes:
         """Answer a request.
@@ -52,38 +68,72 @@ class Api:
         path, _, query = target.partition("?")
         parameters = dict(parse_qsl(query))
         if path.startswith("/accounts/"):
-            body = b'{"data":[%b]}' % rows.render("experience", 0, EXPERIENCES)
+            body = b'{"data":[%b]}' % rows.experiences(0, EXPERIENCES)
+        elif path == "/v1/social/contents" and "account_id" in parameters:
+            account = int(parameters["account_id"][-12:])
+            changed = self.changed_per_account if self._is_synced(account) else 0
+            render = partial(rows.content_of_account, account, changed)
+            body = _page(render, parameters, self.content_items_per_account)
         elif path == "/v1/social/contents":
-            per_account = "account_id" in parameters
-            first = int(parameters["account_id"][-12:]) << 16 if per_account else 0
-            total = self.content_items_per_account if per_account else self.content_items
-            body = _page("content_item", parameters, total, first)
+            body = _page(rows.content_items, parameters, self.content_items)
         elif path == "/v1/accounts":
-            body = _page("account", parameters, self.accounts)
+            body = _page(partial(rows.accounts, self._is_synced), parameters, self.accounts)
         else:
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        return head % len(body) + body
+        return _respond(body)
 
 
-def _page(kind: str, parameters: dict[str, str], total: int, first: int = 0) -> bytes:
+def _page(render: Callable[[int, int], bytes], parameters: dict[str, str], total: int) -> bytes:
     limit = int(parameters.get("limit", DEFAULT_LIMIT))
     offset = int(parameters.get("offset", 0))
-    records = rows.render(kind, first + offset, first + min(offset + limit, total))
+    records = render(offset, min(offset + limit, total))
     metadata = b'{"offset":%d,"limit":%d,"from_date":null,"to_date":null}' % (offset, limit)
     return b'{"data":[%b],"metadata":%b}' % (records, metadata)
 
 
-class Connection(asyncio.Protocol):
-    """One connection, kept open, with one request at a time."""
+def _respond(body: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % len(body) + body
+
+
+class Service:
+    """The APIs, and how many requests there were."""
 
     def __init__(self, api: Api) -> None:
-        """Wait for a request.
+        """Begin to count.
 
         Args:
             api: What there is to be read.
         """
         self._api = api
+        self._requests = 0
+
+    def answer(self, target: str) -> tuple[bytes, float]:
+        """Answer a request.
+
+        Args:
+            target: The request's path and query.
+
+        Returns:
+            A response with its headers, and the seconds after which it is due.
+        """
+        if target == _REQUESTS:
+            count, self._requests = self._requests, 0
+            return _respond(b"%d" % count), 0
+        self._requests += 1
+        return self._api.answer(target), self._api.latency / 1000
+
+
+class Connection(asyncio.Protocol):
+    """One connection, kept open, with one request at a time."""
+
+    def __init__(self, service: Service) -> None:
+        """Wait for a request.
+
+        Args:
+            service: What answers it.
+        """
+        self._service = service
         self._received = b""
         self._transport: asyncio.Transport
 
@@ -101,10 +151,9 @@ class Connection(asyncio.Protocol):
             return
         target = self._received.split(b" ", 2)[1].decode()
         self._received = b""
-        response = self._api.answer(target)
-        if self._api.latency:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._api.latency / 1000, self._transport.write, response)
+        response, delay = self._service.answer(target)
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._transport.write, response)
         else:
             self._transport.write(response)
 
@@ -128,9 +177,25 @@ def serving(api: Api) -> Iterator[str]:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
+def count_requests(url: str) -> int:
+    """Count requests.
+
+    Args:
+        url: The base URL.
+
+    Returns:
+        How many there were since this was last asked.
+    """
+    # Unlike requests and urllib, this takes no proxy from the environment.
+    connection = HTTPConnection(urlsplit(url).netloc)
+    connection.request("GET", _REQUESTS)
+    with connection.getresponse() as response:
+        return int(response.read())
+
+
 async def _serve(api: Api) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(partial(Connection, api), "127.0.0.1", 0)
+    server = await loop.create_server(partial(Connection, Service(api)), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - to whom has started it
     await loop.run_in_executor(None, sys.stdin.read)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ HERE = Path(__file__).parent
 
 # As the SDK, this tap and Airbyte spell it.
 _RECORD = re.compile(rb'"type": ?"RECORD"')
+_STATE = re.compile(rb'"type": ?"STATE"')
+
+_KEPT_STATE = "kept-state.json"
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,21 @@ class Peer:
         Args:
             job: What it is to do.
             url: Where the APIs are.
-            folder: An empty folder for it alone.
+            folder: A folder for it alone, with nothing but what `keep` has put there.
             bin_folder: The executables of its environment.
 
         Returns:
             The command line.
         """
         raise NotImplementedError
+
+    def keep(self, earlier: Path, folder: Path) -> None:
+        """Hand the state of a run to the next one, if the program has any.
+
+        Args:
+            earlier: The folder of the run, with its standard output in `output`.
+            folder: The empty folder of the next one.
+        """
 
     def count(self, output: Path, folder: Path) -> int:
         """Count the records that it has delivered.
@@ -72,11 +83,11 @@ class SingerTap(Peer):
 
     Attributes:
         arguments: How it is started, below the folder of executables.
-        concurrency: The value of `max_concurrent_requests`, if it is to be set.
+        settings: What differs from the configuration that all have.
     """
 
     arguments: tuple[str, ...]
-    concurrency: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @override
     def prepare(self, job: Job, url: str, folder: Path, bin_folder: Path) -> list[str]:
@@ -91,7 +102,14 @@ class SingerTap(Peer):
         if job.bookmark:
             bookmark = {"replication_key": "updated_at", "replication_key_value": job.bookmark}
             files["state"] = {"bookmarks": dict.fromkeys(job.streams, bookmark)}
-        return [*command, *_options(files, folder)]
+        return [*command, *_options(files, folder), *_kept_state(folder)]
+
+    @override
+    def keep(self, earlier: Path, folder: Path) -> None:
+        """Write the last STATE message's value, see `Peer`."""
+        with (earlier / "output").open("rb") as lines:
+            *_, last = (line for line in lines if _STATE.search(line, 0, 200))
+        (folder / _KEPT_STATE).write_text(json.dumps(json.loads(last)["value"]))
 
     def _config(self, job: Job, url: str) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -103,10 +121,9 @@ class SingerTap(Peer):
         }
         if self.environment == "template":
             return {**config, "api_url": url}
-        if self.concurrency:
-            config["max_concurrent_requests"] = self.concurrency
         return {
             **config,
+            **self.settings,
             "experience_api_url": url,
             "client_id": "user",
             "client_secret": "secret",
@@ -121,6 +138,11 @@ def _options(files: Mapping[str, Any], folder: Path) -> list[str]:
         path.write_text(json.dumps(content))
         options += [f"--{option}", str(path)]
     return options
+
+
+def _kept_state(folder: Path) -> list[str]:
+    path = folder / _KEPT_STATE
+    return ["--state", str(path)] if path.exists() else []
 
 
 def _select(catalog: dict[str, Any], streams: tuple[str, ...]) -> dict[str, Any]:
@@ -146,7 +168,7 @@ class Dlt(Peer):
         """Make the command line, see `Peer`."""
         script = str(HERE / "peer_dlt.py")
         command = [str(bin_folder / "python"), script, self.action, str(folder), url]
-        return [*command, *_listings(job)]
+        return [*command, *_listings(job), *(["--by-account"] if job.by_account else [])]
 
     @override
     def count(self, output: Path, folder: Path) -> int:
@@ -172,11 +194,18 @@ class Airbyte(Peer):
         program = str(bin_folder / "source-declarative-manifest")
         files = {
             "config": {},
-            "catalog": airbyte.catalog(job.streams),
+            "catalog": airbyte.catalog(job),
             # YAML is a superset of JSON.
             "manifest-path": airbyte.manifest(job, url),
         }
-        return [program, "read", *_options(files, folder)]
+        return [program, "read", *_options(files, folder), *_kept_state(folder)]
+
+    @override
+    def keep(self, earlier: Path, folder: Path) -> None:
+        """Write the last state of each stream, see `Peer`."""
+        with (earlier / "output").open("rb") as lines:
+            states = airbyte.state(line for line in lines if _STATE.search(line, 0, 200))
+        (folder / _KEPT_STATE).write_text(json.dumps(states))
 
 
 @dataclass(frozen=True)
@@ -214,7 +243,8 @@ PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         SingerTap(jobs.TAP, "tap", _TAP),
-        SingerTap(jobs.TAP_ONE_BY_ONE, "tap", _TAP, concurrency=1),
+        SingerTap(jobs.TAP_SKIPPING, "tap", _TAP, {"skip_unsynced_accounts": True}),
+        SingerTap(jobs.TAP_ONE_BY_ONE, "tap", _TAP, {"max_concurrent_requests": 1}),
         SingerTap(jobs.TEMPLATE, "template", ("python", str(HERE / "peer_template.py"))),
         Dlt(jobs.DLT_EXTRACT, "dlt", "extract"),
         Dlt(jobs.DLT_LOAD, "dlt", "load"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -28,8 +27,7 @@ def draw(results: Results, path: Path) -> None:
         results: The runs, by job and peer.
         path: An SVG file.
     """
-    by_peers = groupby(results, key=lambda key: results[key].keys() == set(jobs.PEERS))
-    keys = next((list(group) for compares_all, group in by_peers if compares_all), list(results))
+    keys = [key for key in results if jobs.DLT_EXTRACT in results[key]] or list(results)
     # Letters as outlines, to look the same everywhere, and names of elements that don't change.
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "tap-analytics", "font.size": 9}):
         figure = Figure(figsize=(10, 1.7 * ((len(keys) + 1) // 2) + 0.3), layout="constrained")
@@ -45,10 +43,12 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _fill(panel: Axes, title: str, seconds: dict[str, float]) -> None:
-    colours = [HIGHLIGHT if peer == jobs.TAP else OTHERS for peer in seconds]
-    bars = panel.barh(list(seconds), list(seconds.values()), color=colours)
+    colours = [HIGHLIGHT if peer in {jobs.TAP, jobs.TAP_SKIPPING} else OTHERS for peer in seconds]
+    names = [peer.replace(f"{jobs.TAP}, ", f"{jobs.TAP},\n") for peer in seconds]
+    bars = panel.barh(names, list(seconds.values()), color=colours)
     panel.bar_label(bars, fmt="%.1f s", padding=3, color=TEXT)
-    panel.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=TEXT)
+    # It begins above the names, for there to be room.
+    panel.set_title(title, loc="left", x=-0.4, fontsize=9.5, fontweight="bold", color=TEXT)
     panel.set_xlim(right=1.15 * max(seconds.values()))
     panel.invert_yaxis()
     panel.tick_params(length=0, labelcolor=TEXT)

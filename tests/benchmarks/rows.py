@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NUMBER = "000000000000"
 _MOMENT = "2024-01-01T00:00:00.000000"
+_SYNCED = "2024-02-01T00:00:00.000000"
+_SYNCED_AGAIN = "2024-02-02T00:00:00.000000"
+_FRACTION = "%%%%%%"
 _VARIANTS = 64
 
 _OWNERS: dict[str, Any] = {
@@ -51,7 +57,8 @@ def _content_item(variant: int) -> dict[str, Any]:
         "visibility": "PUBLIC",
         "thumbnail_url": None,
         "persistent_thumbnail_url": None,
-        "published_at": _MOMENT,
+        # Latest first, as far as there are variants.
+        "published_at": f"2023-{12 - variant // 28:02d}-{28 - variant % 28:02d}T12:00:00.000000",
         "platform_profile_id": "profile-1",
         "platform_profile_name": "Ada's balcony",
         "authors": None,
@@ -75,11 +82,11 @@ def _account(variant: int) -> dict[str, Any]:
         "platform_username": f"creator{variant}",
         "status": "CONNECTED",
         "data": {
-            product: {"status": "SYNCED", "last_sync_at": _MOMENT, "monitoring_type": "STANDARD"}
+            product: {"status": "SYNCED", "last_sync_at": _SYNCED, "monitor_type": "STANDARD"}
             for product in ("identity", "engagement", "income")
         },
         "created_at": _MOMENT,
-        "updated_at": _MOMENT,
+        "updated_at": f"2024-01-31T00:00:00.{_FRACTION}",
     }
 
 
@@ -101,30 +108,98 @@ def _experience(variant: int) -> dict[str, Any]:
     }
 
 
-def _template(record: dict[str, Any], variant: int) -> bytes:
+def _template(record: dict[str, Any], moment: str) -> bytes:
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-    moment = f"2024-01-{1 + variant * 5 % 28:02d}T{variant % 24:02d}:30:00.{variant * 7_919:06d}"
     return text.replace(_MOMENT, moment).encode()
 
 
-_TEMPLATES = {
-    kind.__name__.strip("_"): [_template(kind(variant), variant) for variant in range(_VARIANTS)]
-    for kind in (_content_item, _account, _experience)
-}
+def _january(variant: int) -> str:
+    return f"2024-01-{1 + variant * 5 % 28:02d}T{variant % 24:02d}:30:00.{variant * 7_919:06d}"
 
 
-def render(kind: str, start: int, end: int) -> bytes:
-    """Render records.
+def _templates(make: Callable[[int], dict[str, Any]], moment: str = "") -> list[bytes]:
+    return [_template(make(n), moment or _january(n)) for n in range(_VARIANTS)]
+
+
+_CONTENT_ITEMS = _templates(_content_item)
+_CHANGED_CONTENT_ITEMS = _templates(_content_item, "2024-02-01T23:30:00.000000")
+_ACCOUNTS = _templates(_account)
+_EXPERIENCES = _templates(_experience)
+
+
+def content_items(start: int, end: int) -> bytes:
+    """Render content items, unsorted by time, all of January 2024.
 
     Args:
-        kind: `content_item`, `account` or `experience`.
+        start: Number of the first one.
+        end: Number of the one after the last one.
+
+    Returns:
+        The records in JSON with commas between them.
+    """
+    return _render(_CONTENT_ITEMS, start, end)
+
+
+def content_of_account(account: int, changed: int, start: int, end: int) -> bytes:
+    """Render content items of an account, the last published first.
+
+    Args:
+        account: Number of the account.
+        changed: How many of the first ones the service has changed on the first of February. The
+            others are of January.
+        start: Number of the first one.
+        end: Number of the one after the last one.
+
+    Returns:
+        The records in JSON with commas between them. Each of the first 3,600 accounts has minutes
+        and seconds of its own.
+    """
+    first = account << 16
+    middle = max(start, min(changed, end))
+    parts = (
+        _render(_CHANGED_CONTENT_ITEMS, first + start, first + middle),
+        _render(_CONTENT_ITEMS, first + middle, first + end),
+    )
+    moment = b":%02d:%02d." % divmod(account % 3_600, 60)
+    return b",".join(filter(None, parts)).replace(b":30:00.", moment)
+
+
+def accounts(is_synced_again: Callable[[int], bool], start: int, end: int) -> bytes:
+    """Render accounts, the last changed first.
+
+    Args:
+        is_synced_again: Tells of the number of an account whether the service has synced it on
+            the second of February, and not on the first.
+        start: Number of the first one.
+        end: Number of the one after the last one.
+
+    Returns:
+        The records in JSON with commas between them.
+    """
+    records = []
+    for number in range(start, end):
+        record = _render(_ACCOUNTS, number, number + 1)
+        record = record.replace(_FRACTION.encode(), b"%06d" % (999_999 - number))
+        if is_synced_again(number):
+            record = record.replace(_SYNCED.encode(), _SYNCED_AGAIN.encode())
+        records.append(record)
+    return b",".join(records)
+
+
+def experiences(start: int, end: int) -> bytes:
+    """Render experiences.
+
+    Args:
         start: Number of the first one.
         end: Number of the one after the last one.
 
     Returns:
         The records in JSON with commas between them, unsorted by time, all of January 2024.
     """
-    templates = _TEMPLATES[kind]
+    return _render(_EXPERIENCES, start, end)
+
+
+def _render(templates: list[bytes], start: int, end: int) -> bytes:
     number = _NUMBER.encode()
     return b",".join(
         templates[n % _VARIANTS].replace(number, b"%012d" % n) for n in range(start, end)

@@ -14,7 +14,8 @@ def main() -> None:
     """Run a command and write down what it has taken.
 
     The arguments are a file to write to, and the command. Into the file go the exit code, the
-    seconds from start to end, and the peak of memory in the system's unit.
+    seconds from start to end, the seconds of processor time, and the peak of memory in the
+    system's unit.
     """
     path, *command = sys.argv[1:]
     start = perf_counter()
@@ -22,7 +23,10 @@ def main() -> None:
     _, status, usage = os.wait4(process, 0)
     seconds = perf_counter() - start
     with open(path, "w", encoding="utf-8") as result:  # noqa: PTH123 - pathlib is not small
-        result.write(f"{os.waitstatus_to_exitcode(status)} {seconds} {usage.ru_maxrss}")
+        result.write(
+            f"{os.waitstatus_to_exitcode(status)} {seconds} "
+            f"{usage.ru_utime + usage.ru_stime} {usage.ru_maxrss}"
+        )
 
 
 if __name__ == "__main__":
