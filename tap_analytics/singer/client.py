@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC
 from functools import cached_property
 from importlib.metadata import version
@@ -13,8 +14,10 @@ from singer_sdk import RESTStream
 from singer_sdk.streams.rest import PageContext
 
 from tap_analytics._compat import override
+from tap_analytics.log.repeats import RepeatedWarnings
 from tap_analytics.log.wording import one_line
 from tap_analytics.singer.lookahead import HintedStream, LookAhead
+from tap_analytics.singer.metrics import StreamMetrics
 from tap_analytics.singer.statistics import StreamStatistics
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from tap_analytics.http.session import PrefetchingSession
     from tap_analytics.singer.connection import Connection
+    from tap_analytics.singer.metrics import RequestCounter
 
 
 class ApiStream(RESTStream[Any], ABC):
@@ -35,6 +39,7 @@ class ApiStream(RESTStream[Any], ABC):
     Attributes:
         connection: The API, shared with its other streams.
         statistics: Counts of this stream.
+        metrics: The METRIC lines of this stream.
     """
 
     extra_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -53,8 +58,40 @@ class ApiStream(RESTStream[Any], ABC):
         self.connection = connection
         super().__init__(tap)
         self.statistics = StreamStatistics(self.name)
+        self.metrics = StreamMetrics(self)
+        self._warnings = RepeatedWarnings(self.logger.warning)
         self.look_ahead = LookAhead(self)
         self._templates: dict[str, requests.PreparedRequest] = {}
+
+    # The log
+
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        """Log a message, or count a warning that has come five times.
+
+        Args:
+            message: A format. Warnings with the same format are alike, whatever the values.
+            *args: Its values.
+            level: A level of `logging`.
+            **kwargs: What else a log takes.
+        """
+        if level == logging.WARNING:
+            self._warnings.add(message, *args, **kwargs)
+        else:
+            super().log(message, *args, level=level, **kwargs)
+
+    def end_log(self, *, has_failed: bool) -> None:
+        """Log the metrics, and how many warnings were only counted. Once: the stream is done.
+
+        Args:
+            has_failed: Whether the stream is not, or not wholly, synced.
+        """
+        self.metrics.end(has_failed=has_failed)
+        self._warnings.end()
+
+    @override
+    def get_http_request_counter(self) -> RequestCounter:
+        return self.metrics.requests
 
     # Requests
 

@@ -26,7 +26,7 @@ from tap_analytics.http.retries import (
     wait_times,
 )
 from tap_analytics.listing.pages import page_of
-from tap_analytics.log.wording import describe_failure, one_line
+from tap_analytics.log.wording import describe_failure
 from tap_analytics.singer.answers import find_problem, is_about_the_request
 from tap_analytics.singer.client import ApiStream
 from tap_analytics.singer.failures import StreamFailures
@@ -52,8 +52,10 @@ class ListingStream(ApiStream, ABC):
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream, see `ApiStream`."""
         super().__init__(tap, connection)
-        self.failures = StreamFailures(self.name, connection.failures, self.logger)
+        self.failures = StreamFailures(self.name, connection.failures, self.log)
         self._paginator: Paginator = connection.paging.paginator(rereads=False)
+        # The identities of records of this page with text that was not valid Unicode.
+        self._mended: frozenset[int] = frozenset()
 
     # Retries
 
@@ -161,19 +163,24 @@ class ListingStream(ApiStream, ABC):
             self.look_ahead.end_listing(self.context)
         elif paginator.is_first_pass and not is_probe:
             self.look_ahead.page_read(self.context, page, response)
-        if records and page_of(response).mended:
-            self._warn_of_mended_text(response, records)
+        if records:
+            listed = page_of(response)
+            self._mended = frozenset(id(listed.records[position]) for position in listed.mended)
         return records
 
-    def _warn_of_mended_text(self, response: requests.Response, new: list[Any]) -> None:
-        page, emitted = page_of(response), {id(record) for record in new}
-        for position in sorted(page.mended):
-            record = page.records[position]
-            if id(record) not in emitted:
-                continue
+    def warn_of_paging(self) -> None:
+        """Warn of what was odd in the way that the listing came."""
+        if self._paginator.is_unsettled:
             self.log(
-                "Record %s holds text that is not valid Unicode; U+FFFD stands where it was lost",
-                one_line(str(record.get("id")), 100) if isinstance(record, dict) else position,
+                "%s still changed when its beginning had been read again five times; the next "
+                "sync reads the rest",
+                self.line("the listing"),
+                level=logging.WARNING,
+            )
+        if self._paginator.is_offset_ignored:
+            self.log(
+                "%s. The records are taken for the whole listing",
+                self.line("the server ignores `offset`: it answers every one with the same"),
                 level=logging.WARNING,
             )
 
