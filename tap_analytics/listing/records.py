@@ -63,7 +63,7 @@ class RecordReader:
             InvalidRecordError: If it is no object or has no `id`. A number becomes text.
         """
         if self.remarks:
-            self.remarks.clear()
+            self._forget_remarks()
         if not isinstance(record, dict):
             excerpt = one_line(repr(record), 100)
             message = f"record {position} of the listing is no object: {excerpt}"
@@ -96,10 +96,13 @@ class RecordReader:
         """Say what there is to say of the last record, as it is emitted."""
         for message, *values in self.remarks:
             self._warn(message, *(one_line(str(value), MAX_VALUE) for value in values))
-        self.remarks.clear()
         # Some services use ids for the names of fields. These are only counted after a while.
-        if self._new_fields and len(self._known_fields) < MAX_FIELDS:
+        if len(self._known_fields) < MAX_FIELDS:
             self._known_fields.update(self._new_fields)
+        self._forget_remarks()
+
+    def _forget_remarks(self) -> None:
+        self.remarks.clear()
         self._new_fields = []
 
 

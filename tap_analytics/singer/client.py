@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC
 from functools import cached_property
 from importlib.metadata import version
@@ -10,15 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from singer_sdk import RESTStream
 from singer_sdk.streams.rest import PageContext
 
 from tap_analytics._compat import override
-from tap_analytics.log.repeats import RepeatedWarnings
-from tap_analytics.log.wording import one_line
+from tap_analytics.singer.logged import LoggedStream
 from tap_analytics.singer.lookahead import HintedStream, LookAhead
-from tap_analytics.singer.metrics import StreamMetrics
-from tap_analytics.singer.statistics import StreamStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,23 +25,17 @@ if TYPE_CHECKING:
 
     from tap_analytics.http.session import PrefetchingSession
     from tap_analytics.singer.connection import Connection
-    from tap_analytics.singer.metrics import RequestCounter
 
 
-class ApiStream(RESTStream[Any], ABC):
+class ApiStream(LoggedStream, ABC):
     """A listing of an API: how it is asked for.
 
     Attributes:
         connection: The API, shared with its other streams.
-        statistics: Counts of this stream.
-        metrics: The METRIC lines of this stream.
     """
 
     extra_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Query parameters of every request of the stream."""
-
-    # The log has no line per request; requests are counted.
-    _LOG_REQUEST_METRICS = False
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
@@ -57,41 +46,8 @@ class ApiStream(RESTStream[Any], ABC):
         """
         self.connection = connection
         super().__init__(tap)
-        self.statistics = StreamStatistics(self.name)
-        self.metrics = StreamMetrics(self)
-        self._warnings = RepeatedWarnings(self.logger.warning)
         self.look_ahead = LookAhead(self)
         self._templates: dict[str, requests.PreparedRequest] = {}
-
-    # The log
-
-    @override
-    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        """Log a message, or count a warning that has come five times.
-
-        Args:
-            message: A format. Warnings with the same format are alike, whatever the values.
-            *args: Its values.
-            level: A level of `logging`.
-            **kwargs: What else a log takes.
-        """
-        if level == logging.WARNING:
-            self._warnings.add(message, *args, **kwargs)
-        else:
-            super().log(message, *args, level=level, **kwargs)
-
-    def end_log(self, *, has_failed: bool) -> None:
-        """Log the metrics, and how many warnings were only counted. Once: the stream is done.
-
-        Args:
-            has_failed: Whether the stream is not, or not wholly, synced.
-        """
-        self.metrics.end(has_failed=has_failed)
-        self._warnings.end()
-
-    @override
-    def get_http_request_counter(self) -> RequestCounter:
-        return self.metrics.requests
 
     # Requests
 
@@ -202,16 +158,3 @@ class ApiStream(RESTStream[Any], ABC):
     def children_to_hint(self) -> Sequence[HintedStream]:
         """The child streams whose first pages are known from a page of this stream."""
         return ()
-
-    def line(self, message: str) -> str:
-        """Return a message that begins with the stream and the account, if there is one.
-
-        Args:
-            message: The message.
-
-        Returns:
-            One line.
-        """
-        context = ", ".join(f"{name} {value}" for name, value in (self.context or {}).items())
-        where = f" ({one_line(context)})" if context else ""
-        return f"{self.name}{where}: {message}"

@@ -41,6 +41,15 @@ if TYPE_CHECKING:
     from tap_analytics.listing.paginator import Paginator
     from tap_analytics.singer.connection import Connection
 
+_UNSETTLED = (
+    "%s still changed when its beginning had been read again five times; the next sync reads the "
+    "rest"
+)
+_OFFSET_IGNORED = (
+    "%s ignores `offset`: it answers every one with the same records, which are taken for the "
+    "whole listing"
+)
+
 
 class ListingStream(ApiStream, ABC):
     """A listing that is read page by page, each page as often as it takes.
@@ -171,18 +180,9 @@ class ListingStream(ApiStream, ABC):
     def warn_of_paging(self) -> None:
         """Warn of what was odd in the way that the listing came."""
         if self._paginator.is_unsettled:
-            self.log(
-                "%s still changed when its beginning had been read again five times; the next "
-                "sync reads the rest",
-                self.line("the listing"),
-                level=logging.WARNING,
-            )
+            self.log(_UNSETTLED, self.line("the listing"), level=logging.WARNING)
         if self._paginator.is_offset_ignored:
-            self.log(
-                "%s. The records are taken for the whole listing",
-                self.line("the server ignores `offset`: it answers every one with the same"),
-                level=logging.WARNING,
-            )
+            self.log(_OFFSET_IGNORED, self.line("the server"), level=logging.WARNING)
 
     def _final_error(self, error: Exception) -> FatalAPIError:
         message = self._explain(error)
