@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -13,6 +14,7 @@ from tap_analytics.exceptions import IncompleteSyncError
 from tap_analytics.log.protection import keep_from_log
 from tap_analytics.log.wording import listed
 from tap_analytics.singer.checked_tap import CheckedTap, invalid
+from tap_analytics.singer.connection_test import outcome_of
 from tap_analytics.singer.messages import MessageWriter
 from tap_analytics.singer.signals import end_on_signals
 from tap_analytics.singer.stream import AnalyticsStream
@@ -77,9 +79,8 @@ class TapAnalytics(CheckedTap):
         """The streams that are read, with those that are only read for their children."""
         return [
             stream
-            for stream in self.streams.values()
-            if isinstance(stream, AnalyticsStream)
-            and (stream.selected or stream.has_selected_descendents)
+            for stream in self._own_streams
+            if stream.selected or stream.has_selected_descendents
         ]
 
     @override  # type: ignore[misc] # final for type checkers only
@@ -95,11 +96,16 @@ class TapAnalytics(CheckedTap):
         end_on_signals(partial(self._end, sync))
         sync.run(self.connections)
         self.logger.info("This sync in numbers:\n%s", sync.progress.table())
-        self._raise_failures()
+        if failures := [*self._find_failures()]:
+            raise IncompleteSyncError(failures)
+        if not self.synced_streams:
+            self.logger.warning("The catalog selects no stream, so nothing is synced")
 
     def _end(self, sync: Sync, status: int) -> None:
-        if sync.status_line:
-            sync.status_line.end()
+        sync.display.end()
+        self._exit(status)
+
+    def _exit(self, status: int) -> None:
         if isinstance(self.message_writer, MessageWriter):
             self.message_writer.end(status)
         else:
@@ -107,7 +113,7 @@ class TapAnalytics(CheckedTap):
 
     @override  # type: ignore[misc] # final for type checkers only
     def run_connection_test(self) -> bool:
-        """Sync one record of each stream.
+        """Sync one record of each stream, and log what has arrived.
 
         Returns:
             True.
@@ -117,18 +123,23 @@ class TapAnalytics(CheckedTap):
             IncompleteSyncError: If a stream could not be read.
         """
         self._require_credentials()
+        end_on_signals(self._exit)
         result = super().run_connection_test()
-        self._raise_failures()
+        outcomes = [outcome_of(stream) for stream in self._own_streams]
+        for level, line in outcomes:
+            if level < logging.ERROR:
+                self.logger.log(level, "%s", line)
+        if failures := [line for level, line in outcomes if level == logging.ERROR]:
+            raise IncompleteSyncError(failures)
         return result
 
-    def _raise_failures(self) -> None:
-        if failures := [*self._find_failures()]:
-            raise IncompleteSyncError(failures)
+    @property
+    def _own_streams(self) -> list[AnalyticsStream]:
+        return [s for s in self.streams.values() if isinstance(s, AnalyticsStream)]
 
     def _find_failures(self) -> Iterator[str]:
-        for stream in self.streams.values():
-            if isinstance(stream, AnalyticsStream):
-                yield from stream.failures.lines
+        for stream in self._own_streams:
+            yield from stream.failures.lines
         for connection in self.connections:
             if line := connection.failures.line:
                 yield line

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # One segment of a path, of characters that mean themselves in a URL.
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 
+# Latin-1 without control characters, not beginning with a space.
+_HEADER_VALUE = re.compile(r"[!-~\xa1-\xff][ -~\xa0-\xff]*")
+
 # What the SDK takes for true, and what says that the opposite is meant.
 _BOOLEANS = ("true", "1", "yes", "on", "false", "0", "no", "off", "")
 
@@ -38,6 +41,8 @@ def find_errors(
 ) -> list[str]:
     """Find what is wrong with the settings. Defaults are filled in on the way.
 
+    A setting that is null is one that is not set.
+
     Args:
         config: The settings.
         schema: Their JSON schema.
@@ -47,6 +52,8 @@ def find_errors(
     Returns:
         One line per error. Unlike the SDK's messages, they never contain secrets.
     """
+    for name in [name for name, value in config.items() if value is None]:
+        del config[name]
     errors = [_explain(error) for error in JSONSchemaValidator(schema).iter_errors(config)]
     if errors:
         return errors
@@ -136,6 +143,9 @@ def _find_rule_errors(config: Mapping[str, Any], apis: Iterable[Access]) -> Iter
     account_id = config.get("account_id")
     if account_id and not _ACCOUNT_ID.fullmatch(account_id):
         yield f"`account_id` is not one segment of a URL path: {account_id!r}"
+    user_agent = config.get("user_agent")
+    if user_agent and not _HEADER_VALUE.fullmatch(user_agent):
+        yield f"`user_agent` holds characters that a header can't hold: {user_agent!r}"
     start_date = config.get("start_date")
     try:
         canonical(start_date)

@@ -8,9 +8,11 @@ the paginators alone decide what is read, and in which order.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from tap_analytics._compat import override
@@ -19,6 +21,7 @@ from tap_analytics.http.prefetcher import Prefetcher
 from tap_analytics.http.queue import HintQueue
 from tap_analytics.http.throttle import FIRST_PAUSE, Throttle
 from tap_analytics.http.traffic import Traffic
+from tap_analytics.log.repeats import RepeatedWarnings
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
     from tap_analytics.http.hints import Hint
     from tap_analytics.http.traffic import RequestObserver
+
+logger = logging.getLogger(__name__)
 
 
 class PrefetchingSession(BoundSession):
@@ -60,7 +65,9 @@ class PrefetchingSession(BoundSession):
             observer: Counts requests and answers.
             first_pause: Seconds that requests wait after the first 429 or 503.
         """
-        self.throttle = Throttle(max_concurrent, first_pause=first_pause)
+        self._host = urlsplit(url).netloc
+        self._warnings = RepeatedWarnings(logger.warning)
+        self.throttle = Throttle(max_concurrent, first_pause=first_pause, warn=self._warn)
         self._traffic = Traffic(self.throttle, observer)
         super().__init__(url, max_concurrent, self._traffic.count)
         self._prefetcher = Prefetcher(
@@ -98,6 +105,7 @@ class PrefetchingSession(BoundSession):
     def close(self) -> None:
         """Drop all hints, end all threads that wait, and close the connections."""
         self._prefetcher.close()
+        self._warnings.end()
         super().close()
 
     def hint(self, hints: Iterable[Hint]) -> None:
@@ -175,3 +183,6 @@ class PrefetchingSession(BoundSession):
         finally:
             with self._traffic.lock:
                 self._prefetcher.wake()
+
+    def _warn(self, message: str, *values: object) -> None:
+        self._warnings.add(f"%s: {message}", self._host, *values)

@@ -32,6 +32,9 @@ response from thread to thread takes about half a millisecond of the interpreter
 FIRST_PAUSE = 1.0
 """The first pause, in seconds, after a throttled request that doesn't say how long to wait."""
 
+LONG_WAIT = 10.0
+"""The wait for the reset of a rate limit, in seconds, from which on it is worth a line."""
+
 
 class Throttle:
     """How fast requests to one API may be sent. Not safe for threads: its user holds a lock."""
@@ -42,6 +45,7 @@ class Throttle:
         *,
         first_pause: float = FIRST_PAUSE,
         clock: Callable[[], float] = monotonic,
+        warn: Callable[..., None] = logger.warning,
     ) -> None:
         """Start slowly.
 
@@ -49,8 +53,11 @@ class Throttle:
             limit: The most requests in flight.
             first_pause: The first pause, in seconds, if the API doesn't say how long to wait.
             clock: Returns seconds.
+            warn: Called with a format and its values when all requests have to wait.
         """
         self._clock = clock
+        self._warn = warn
+        self._told_until = 0.0
         self._window = Window(limit)
         self._pause = Pause(first_pause)
         self._quota = Quota()
@@ -87,7 +94,14 @@ class Throttle:
         if self._in_flight >= min(window, max(quota, 1)):
             return None
         reset = self._quota.resets_at if quota < 1 else 0.0
+        self._tell(now, reset)
         return max(0.0, self._pause.ends_at() - now, reset - now)
+
+    def _tell(self, now: float, reset: float) -> None:
+        """Say once that all requests wait for a reset, if that takes long."""
+        if reset - now >= LONG_WAIT and now >= self._told_until:
+            self._told_until = reset
+            self._warn("the rate limit is used up; all wait %.0f s, until it is reset", reset - now)
 
     def sent(self) -> Ticket:
         """Note that a request is being sent.
@@ -136,4 +150,4 @@ class Throttle:
             last_sent=self._last_sent,
         )
         if pause:
-            logger.warning("The API answers that there are too many requests; all wait %g s", pause)
+            self._warn("the API answers that there are too many requests; all wait %g s", pause)

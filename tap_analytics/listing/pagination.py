@@ -10,7 +10,7 @@ from tap_analytics.exceptions import UnsteadyListingError
 from tap_analytics.listing.overlap import Overlap
 from tap_analytics.listing.pages import page_of
 from tap_analytics.listing.paginator import Paginator
-from tap_analytics.listing.probe import FAR_OFFSET, OffsetProbe, end_of_ignored_offsets
+from tap_analytics.listing.probe import FAR_OFFSET, OffsetProbe, check_ignored_offsets
 from tap_analytics.listing.seen import MEMORY, SeenVersions, id_of, version_of
 from tap_analytics.listing.step import Step
 
@@ -154,7 +154,7 @@ class LimitOffsetPaginator(Paginator):
         self._shifts += 1
         if self._shifts > MAX_SHIFTS:
             raise UnsteadyListingError(_unsteady(self._page))
-        logger.info("The listing has shifted at offset %d: going back", self._page.offset)
+        logger.debug("The listing has shifted at offset %d: going back", self._page.offset)
         if not (offset := max(0, self._page.offset - MAX_LIMIT + 1)):
             # Nothing comes before the first record.
             self._overlap.reset()
@@ -188,8 +188,8 @@ class LimitOffsetPaginator(Paginator):
         if not self._probe.is_ignored(records, versions, self._seen):
             return []
         new = self._seen.add(records, versions)
-        end_of_ignored_offsets(len(records), MAX_LIMIT)
-        self._is_finished = True
+        check_ignored_offsets(len(records), MAX_LIMIT)
+        self.is_offset_ignored = self._is_finished = True
         return new
 
 

@@ -22,6 +22,7 @@ class Paginator(BaseAPIPaginator[Any], ABC):
         is_probe: Whether the current request only asks how the server behaves.
         is_first_pass: Whether the listing is read for the first time, not its beginning again.
         is_unsettled: Whether the listing still changed when its beginning was last read.
+        is_offset_ignored: Whether the server answers every offset with the same records.
         is_empty: Whether nothing was listed at the end, even if there were records before.
     """
 
@@ -29,6 +30,7 @@ class Paginator(BaseAPIPaginator[Any], ABC):
     is_probe: bool = False
     is_first_pass: bool = True
     is_unsettled: bool = False
+    is_offset_ignored: bool = False
     is_empty: bool = False
 
     def __init__(self, first_page: Any) -> None:  # noqa: ANN401 - as the API pages

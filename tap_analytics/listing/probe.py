@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics.exceptions import OffsetIgnoredError
@@ -10,8 +9,6 @@ from tap_analytics.listing.seen import id_of
 
 if TYPE_CHECKING:
     from tap_analytics.listing.seen import SeenVersions
-
-logger = logging.getLogger(__name__)
 
 FAR_OFFSET = 1_000_000
 """An offset past the end of any listing. A server that answers it with known records ignores it."""
@@ -86,8 +83,8 @@ class OffsetProbe:
         return is_same or seen.is_any_of_this_pass(versions)
 
 
-def end_of_ignored_offsets(count: int, limit: int) -> None:
-    """Tell what it means that a server ignores offsets.
+def check_ignored_offsets(count: int, limit: int) -> None:
+    """Accept that a server ignores offsets if it gives all of its records.
 
     Args:
         count: How many records it gives.
@@ -102,11 +99,6 @@ def end_of_ignored_offsets(count: int, limit: int) -> None:
             f"as the offsets before, so only {limit} can be read"
         )
         raise OffsetIgnoredError(message)
-    logger.warning(
-        "The server ignores `offset`: it answers every one with the same %d records. They are "
-        "taken for the whole listing.",
-        count,
-    )
 
 
 def _ends_of(records: list[Any]) -> tuple[str, str]:

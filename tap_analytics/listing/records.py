@@ -12,9 +12,23 @@ from tap_analytics.log.wording import listed, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+MAX_VALUE = 200
+"""The most characters of a value that a warning shows."""
+
+MAX_FIELDS = 1_000
+"""How many names of fields of a stream are remembered, so that each is named once."""
+
+_UNKNOWN_FIELDS = "Passing on fields that the schema does not list: %s"
+_NO_TIMESTAMP = "Record %s: `%s` is no timestamp and becomes null: %s"
+
 
 class RecordReader:
-    """Checks the records of one stream, and brings their timestamps into canonical form."""
+    """Checks the records of one stream, and brings their timestamps into canonical form.
+
+    Attributes:
+        remarks: What there is to say of the last record: formats, each with its values. It is only
+            said of records that are emitted.
+    """
 
     def __init__(self, schema: Mapping[str, Any], warn: Callable[..., None]) -> None:
         """Create a reader.
@@ -24,8 +38,10 @@ class RecordReader:
                 `date-time` are timestamps.
             warn: Called with what a log record takes: a format and its arguments.
         """
+        self.remarks: list[tuple[object, ...]] = []
         self._warn = warn
         self._known_fields = set(schema["properties"])
+        self._new_fields: list[str] = []
         self._timestamp_fields = tuple(
             name
             for name, definition in schema["properties"].items()
@@ -40,12 +56,14 @@ class RecordReader:
             position: Where it stands there, from 0.
 
         Returns:
-            The record. Fields that the schema doesn't list are left in it, with a warning the
-            first time; a timestamp that can't be read is null, with a warning.
+            The record. Fields that the schema doesn't list are left in it, with a remark until
+            `warn` has named them; a timestamp that can't be read is null, with a remark.
 
         Raises:
             InvalidRecordError: If it is no object or has no `id`. A number becomes text.
         """
+        if self.remarks:
+            self._forget_remarks()
         if not isinstance(record, dict):
             excerpt = one_line(repr(record), 100)
             message = f"record {position} of the listing is no object: {excerpt}"
@@ -53,7 +71,8 @@ class RecordReader:
         if not isinstance(record.get("id"), str):
             record["id"] = _text_id(record, position)
         if not record.keys() <= self._known_fields:
-            self._warn_of_unknown(record)
+            self._new_fields = sorted(record.keys() - self._known_fields)
+            self.remark(_UNKNOWN_FIELDS, listed(self._new_fields))
         for name in self._timestamp_fields:
             value = record.get(name)
             if value is not None:
@@ -61,18 +80,30 @@ class RecordReader:
                     record[name] = canonical(value)
                 except ValueError:
                     record[name] = None
-                    self._warn(
-                        "Record %s: `%s` is no timestamp and becomes null: %s",
-                        one_line(record["id"], 100),
-                        name,
-                        one_line(repr(value), 100),
-                    )
+                    self.remark(_NO_TIMESTAMP, record["id"], name, repr(value))
         return record
 
-    def _warn_of_unknown(self, record: dict[str, Any]) -> None:
-        unknown = sorted(record.keys() - self._known_fields)
-        self._known_fields.update(unknown)
-        self._warn("Passing on fields that the schema does not list: %s", one_line(listed(unknown)))
+    def remark(self, message: str, *values: str) -> None:
+        """Keep something to say of the last record.
+
+        Args:
+            message: A format.
+            *values: Its values.
+        """
+        self.remarks.append((message, *values))
+
+    def warn(self) -> None:
+        """Say what there is to say of the last record, as it is emitted."""
+        for message, *values in self.remarks:
+            self._warn(message, *(one_line(str(value), MAX_VALUE) for value in values))
+        # Some services use ids for the names of fields. These are only counted after a while.
+        if len(self._known_fields) < MAX_FIELDS:
+            self._known_fields.update(self._new_fields)
+        self._forget_remarks()
+
+    def _forget_remarks(self) -> None:
+        self.remarks.clear()
+        self._new_fields = []
 
 
 def _text_id(record: dict[str, Any], position: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from time import sleep
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,7 +13,6 @@ from tap_analytics.threads import start_without_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from typing import Self
 
 INTERVAL = 0.2
@@ -109,18 +108,16 @@ class StatusLine:
                 self._shown = text
 
 
-def status_line(
-    output: TextIO | None, text: Callable[[], str]
-) -> AbstractContextManager[StatusLine | None]:
-    """Return a context that shows a line below the log if the log is on a terminal.
+def status_line(output: TextIO | None, text: Callable[[], str]) -> StatusLine | None:
+    """Return a line below the log if the log is on a terminal.
 
     Args:
         output: Standard error, or None if it is closed.
         text: Returns the text of the line; called from another thread.
 
     Returns:
-        The context. Its value is None if there is no line.
+        The line, which is not shown yet, or None.
     """
     if output is None or not output.isatty() or os.environ.get("TERM") == "dumb":
-        return nullcontext()
+        return None
     return StatusLine(output, text)

@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.mapper import SameRecordTransform
 
 from tap_analytics._compat import override
 from tap_analytics.exceptions import GivenUpError
@@ -44,6 +44,7 @@ class ParentStream(PerAccountStream, ABC):
         self.is_complete = False
         self.is_unsettled = False
         self._met: set[str] = set()
+        self._has_listed_children = False
 
     @abstractmethod
     def sync_listing(self, context: Context | None, parent_record: Record) -> None:
@@ -101,11 +102,12 @@ class ParentStream(PerAccountStream, ABC):
         ]
 
     def warn_of_dropped_children(self) -> None:
-        """Warn if a stream map drops the records for which children are listed."""
-        if self.selected_children and isinstance(self.stream_maps[0], RemoveRecordTransform):
+        """Warn if a stream map has dropped all records for which children are listed."""
+        is_test = self.ABORT_AT_RECORD_COUNT is not None
+        if self._met and not self._has_listed_children and not is_test:
             self.log(
-                "The stream map drops `%s`, and with it all records of %s, which are listed for "
-                "each of its records",
+                "The stream map drops all records of `%s`, so nothing is read of %s, which are "
+                "listed for each of them",
                 self.name,
                 listed(child.name for child in self.selected_children),
                 level=logging.WARNING,
@@ -128,6 +130,7 @@ class ParentStream(PerAccountStream, ABC):
             return
         self._met.add(record["id"])
         if self.stream_maps[0].get_filter_result(record):
+            self._has_listed_children = True
             child_context = self.get_child_context(record, context)
             for child in children:
                 child.sync_listing(child_context, record)

@@ -10,12 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, quote_plus, urlencode
 
-from singer_sdk import RESTStream
-
 from tap_analytics._compat import override
-from tap_analytics.log.wording import one_line
+from tap_analytics.singer.logged import LoggedStream
 from tap_analytics.singer.lookahead import HintedChild, LookAhead
-from tap_analytics.singer.statistics import StreamStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,12 +30,11 @@ _quote = lru_cache(quote_plus)
 """Quotes a part of a query. Each is needed several times in a row."""
 
 
-class ApiStream(RESTStream[Any], ABC):
+class ApiStream(LoggedStream, ABC):
     """A listing of an API: how it is asked for.
 
     Attributes:
         connection: The API, shared with its other streams.
-        statistics: Counts of this stream.
     """
 
     extra_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -53,7 +49,6 @@ class ApiStream(RESTStream[Any], ABC):
         """
         self.connection = connection
         super().__init__(tap)
-        self.statistics = StreamStatistics(self.name)
         self.look_ahead = LookAhead(self)
         self._templates: dict[str, requests.PreparedRequest] = {}
 
@@ -161,16 +156,3 @@ class ApiStream(RESTStream[Any], ABC):
     def children_to_hint(self) -> Sequence[HintedChild]:
         """The child streams whose first pages are known from a page of this stream."""
         return ()
-
-    def line(self, message: str) -> str:
-        """Return a message that begins with the stream and the account, if there is one.
-
-        Args:
-            message: The message.
-
-        Returns:
-            One line.
-        """
-        context = ", ".join(f"{name} {value}" for name, value in (self.context or {}).items())
-        where = f" ({one_line(context)})" if context else ""
-        return f"{self.name}{where}: {message}"

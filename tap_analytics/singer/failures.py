@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from tap_analytics.exceptions import UnauthorizedError, UnavailableError, UnreachableError
 from tap_analytics.log.wording import listed
 
 if TYPE_CHECKING:
-    import logging
+    from collections.abc import Callable
 
 MAX_IN_A_ROW = 3
 """How many listings in a row may use up their retries before an API is given up."""
@@ -22,12 +23,13 @@ class ApiFailures:
 
     Attributes:
         reason: Why it is given up, in one line, or None.
+        stream: The name of the stream that could not be read then, or None.
     """
 
     def __init__(self) -> None:
         """Start with an API that is fine."""
         self.reason: str | None = None
-        self._stream: str | None = None
+        self.stream: str | None = None
         self._in_a_row = 0
         self._unread: dict[str, None] = {}
 
@@ -45,7 +47,7 @@ class ApiFailures:
         self._in_a_row = self._in_a_row + 1 if isinstance(error, UnavailableError) else 0
         is_hopeless = isinstance(error, UnauthorizedError | UnreachableError)
         if self.reason is None and (is_hopeless or self._in_a_row >= MAX_IN_A_ROW):
-            self.reason, self._stream = str(error), stream
+            self.reason, self.stream = str(error), stream
             if not is_hopeless:
                 self.reason += f"; {MAX_IN_A_ROW} listings in a row have failed"
 
@@ -62,25 +64,25 @@ class ApiFailures:
         """One line about an API that is given up, which names the streams that are incomplete."""
         if self.reason is None:
             return None
-        others = [stream for stream in self._unread if stream != self._stream]
+        others = [stream for stream in self._unread if stream != self.stream]
         return f"{self.reason}; also not read: {listed(others)}" if others else self.reason
 
 
 class StreamFailures:
     """What could not be read of one stream."""
 
-    def __init__(self, stream: str, api: ApiFailures, logger: logging.Logger) -> None:
+    def __init__(self, stream: str, api: ApiFailures, log: Callable[..., None]) -> None:
         """Start with nothing.
 
         Args:
             stream: The name of the stream.
             api: What could not be read of its API.
-            logger: The log of the stream.
+            log: Logs a message of the stream, as `Stream.log` does.
         """
         self._is_cut_short = False
         self._stream = stream
         self._api = api
-        self._logger = logger
+        self._log = log
         self._lines: list[str] = []
         self._count = 0
         self._in_a_row = 0
@@ -113,12 +115,11 @@ class StreamFailures:
         self._api.listing_failed(self._stream, error)
         if self._api.reason is not None:
             self.cut_short()
-            self._logger.warning("%s; nothing more is asked of this API", line)
+            self._log("%s; nothing more is asked of this API", line, level=logging.WARNING)
         else:
             self.add_line(line)
-            if self._count <= MAX_NAMED:
-                self._logger.warning("%s; everything else goes on", line)
-        self._logger.debug("This is where it happened", exc_info=error)
+            self._log("%s; everything else goes on", line, level=logging.WARNING)
+        self._log("This is where it happened", level=logging.DEBUG, exc_info=error)
 
     def add_line(self, line: str) -> None:
         """Add a line to show at the end.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers._batch import SDKBatchMessage
@@ -38,7 +37,6 @@ class StreamOutput:
         self._write = write
         self._batches: Batches | None = None
         self._has_begun = False
-        self._metrics = ExitStack()
 
     @property
     def is_written(self) -> bool:
@@ -63,9 +61,7 @@ class StreamOutput:
                     keys,
                 )
             )
-        self._records = self._metrics.enter_context(stream.get_record_counter())
-        self._requests = self._metrics.enter_context(stream.get_http_request_counter())
-        self._metrics.enter_context(stream.get_sync_timer())
+        stream.metrics.begin()
         batch_config = stream.get_batch_config(stream.config)
         if batch_config:
             # Few need it, and it takes long to import.
@@ -86,14 +82,17 @@ class StreamOutput:
         Returns:
             Whether a batch has been completed.
         """
-        is_announced = False
+        is_emitted = is_announced = False
         for message in self._stream.record_messages(record):
             self._stream.statistics.records += 1
+            is_emitted = True
             if self._batches is None:
                 self._write(message)
             elif url := self._batches.add(message.stream, message.record):
                 self._announce(self._batches, message.stream, url)
                 is_announced = True
+        if is_emitted and self._stream.reader.remarks:
+            self._stream.reader.warn()
         return is_announced
 
     def end(self) -> None:
@@ -105,11 +104,6 @@ class StreamOutput:
         if self._batches is not None:
             for stream, url in self._batches.write_rest():
                 self._announce(self._batches, stream, url)
-        if self._has_begun:
-            # To count each record when it comes would look at the clock each time.
-            self._records.increment(self._stream.statistics.records)
-            self._requests.increment(self._stream.statistics.requests)
-        self._metrics.close()
 
     def activate_version(self) -> None:
         """Tell the loader that the records of this version are all that there are."""

@@ -17,7 +17,6 @@ from tap_analytics.exceptions import (
     UnsteadyListingError,
 )
 from tap_analytics.listing.pages import page_of
-from tap_analytics.log.wording import one_line
 from tap_analytics.singer.answers import find_problem, is_about_the_request
 from tap_analytics.singer.retrying import RetryingStream
 
@@ -30,6 +29,15 @@ if TYPE_CHECKING:
     from tap_analytics.listing.paginator import Paginator
     from tap_analytics.singer.connection import Connection
 
+_UNSETTLED = (
+    "%s still changed when its beginning had been read again five times; the next sync reads the "
+    "rest"
+)
+_OFFSET_IGNORED = (
+    "%s ignores `offset`: it answers every one with the same records, which are taken for the "
+    "whole listing"
+)
+
 
 class ListingStream(RetryingStream, ABC):
     """A listing that is read page by page."""
@@ -38,6 +46,8 @@ class ListingStream(RetryingStream, ABC):
         """Create the stream, see `ApiStream`."""
         super().__init__(tap, connection)
         self._paginator: Paginator = connection.paging.paginator(rereads=False)
+        # The identities of records of this page with text that was not valid Unicode.
+        self._mended: frozenset[int] = frozenset()
 
     @override
     def validate_response(self, response: requests.Response) -> None:
@@ -108,18 +118,14 @@ class ListingStream(RetryingStream, ABC):
             self.look_ahead.end_listing(self.context)
         elif paginator.is_first_pass and not is_probe:
             self.look_ahead.page_read(self.context, page, response)
-        if records and page_of(response).mended:
-            self._warn_of_mended_text(response, records)
+        if records:
+            listed = page_of(response)
+            self._mended = frozenset(id(listed.records[position]) for position in listed.mended)
         return records
 
-    def _warn_of_mended_text(self, response: requests.Response, new: list[Any]) -> None:
-        page, emitted = page_of(response), {id(record) for record in new}
-        for position in sorted(page.mended):
-            record = page.records[position]
-            if id(record) not in emitted:
-                continue
-            self.log(
-                "Record %s holds text that is not valid Unicode; U+FFFD stands where it was lost",
-                one_line(str(record.get("id")), 100) if isinstance(record, dict) else position,
-                level=logging.WARNING,
-            )
+    def warn_of_paging(self) -> None:
+        """Warn of what was odd in the way that the listing came."""
+        if self._paginator.is_unsettled:
+            self.log(_UNSETTLED, self.line("the listing"), level=logging.WARNING)
+        if self._paginator.is_offset_ignored:
+            self.log(_OFFSET_IGNORED, self.line("the server"), level=logging.WARNING)

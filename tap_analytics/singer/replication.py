@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from tap_analytics import schemas
 from tap_analytics._compat import override
 from tap_analytics.listing.records import RecordReader
 from tap_analytics.listing.timestamps import canonical, earlier
-from tap_analytics.log.wording import one_line
 from tap_analytics.singer.bookmarks import StreamBookmark
 from tap_analytics.singer.reading import ListingStream
 
@@ -38,6 +38,7 @@ class IncrementalStream(ListingStream, ABC):
     """A listing of which only what has changed since the bookmark is emitted.
 
     Attributes:
+        reader: Reads records, and knows what there is to say of the last one.
         full_table_version: The version that this sync gives a full table, in milliseconds: two
             syncs may begin in the same second.
     """
@@ -62,9 +63,8 @@ class IncrementalStream(ListingStream, ABC):
         super().__init__(tap, connection)
         self.full_table_version = tap.initialized_at
         self._bookmarks: Bookmarks = StreamBookmark({}, "updated_at")
-        self._records = RecordReader(self.schema, self.logger.warning)
+        self.reader = RecordReader(self.schema, partial(self.log, level=logging.WARNING))
         self._received_at: datetime | None = None
-        self._has_warned = False
         # Whether no field is deselected.
         self._is_whole = False
 
@@ -108,12 +108,22 @@ class IncrementalStream(ListingStream, ABC):
         # In a connection test.
         limit = self.ABORT_AT_RECORD_COUNT
         for position, item in enumerate(islice(self.request_records(context), limit)):
-            record = self._records.read(item, position)
+            record = self.reader.read(item, position)
             updated_at = record.get(self.replication_key) if self.replication_key else None
-            if updated_at is None:
-                self._warn_of_missing_timestamp(record)
-            else:
+            if updated_at is not None:
                 self._bookmarks.meet(updated_at)
+            elif self.replication_key:
+                self.reader.remark(
+                    f"Record %s has no `{self.replication_key}`: it is extracted in every sync and "
+                    "never moves the bookmark",
+                    record["id"],
+                )
+            if self._mended and id(item) in self._mended:
+                self.reader.remark(
+                    "Record %s holds text that is not valid Unicode; U+FFFD stands where it was "
+                    "lost",
+                    record["id"],
+                )
             self.record_read(record, context)
             if since is None or updated_at is None or updated_at >= since:
                 yield record
@@ -145,17 +155,6 @@ class IncrementalStream(ListingStream, ABC):
             return start_date
         since = earlier(bookmark, self.config["lookback_window"])
         return max(since, start_date) if start_date else since
-
-    def _warn_of_missing_timestamp(self, record: Record) -> None:
-        if self.replication_key and not self._has_warned:
-            self._has_warned = True
-            self.log(
-                "Records without `%s` are extracted in every sync and never move the bookmark; "
-                "the first one is %s",
-                self.replication_key,
-                one_line(record["id"], 100),
-                level=logging.WARNING,
-            )
 
     def record_read(self, record: Record, context: Context | None) -> None:
         """Note a record, whether or not it is due.

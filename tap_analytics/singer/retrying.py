@@ -42,7 +42,7 @@ class RetryingStream(ApiStream, ABC):
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream, see `ApiStream`."""
         super().__init__(tap, connection)
-        self.failures = StreamFailures(self.name, connection.failures, self.logger)
+        self.failures = StreamFailures(self.name, connection.failures, self.log)
         self.request_with_retries = self.request_decorator(self._request_once)
 
     @override

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from time import monotonic
@@ -97,6 +98,8 @@ class SyncProgress:
         # The stream that is being read, preceded by its parents.
         self._path: list[StreamStatistics] = []
         self._began = self._changed = monotonic()
+        # How many listings have been begun, by stream.
+        self._listings: Counter[str] = Counter()
 
     @contextmanager
     def reading(self, stream: StreamStatistics) -> Iterator[None]:
@@ -111,6 +114,7 @@ class SyncProgress:
         """
         self._charge()
         self._path.append(stream)
+        self._listings[stream.name] += 1
         try:
             yield
         finally:
@@ -132,6 +136,26 @@ class SyncProgress:
             return (
                 f"{stream.name}: {stream.records:,} records, {stream.requests:,} requests; "
                 f"{self._done}/{len(self._streams)} streams, {minutes}:{seconds:02}"
+            )
+        return ""
+
+    def report(self) -> str:
+        """Return a line of the log that says how far the sync is.
+
+        Returns:
+            A line, or nothing if no stream is being read.
+        """
+        # This runs in another thread, so the path may become empty at any time.
+        for stream in self._path[-1:]:
+            minutes, seconds = divmod(int(monotonic() - self._began), 60)
+            is_of_account = stream.name in self._parents
+            account = f" of account {self._listings[stream.name]:,}" if is_of_account else ""
+            records = sum(each.records for each in self._streams)
+            requests = sum(each.requests for each in self._streams)
+            return (
+                f"After {minutes}:{seconds:02}: {records:,} records, {requests:,} requests, "
+                f"{self._done} of {len(self._streams)} streams done; now {stream.name}{account}, "
+                f"{stream.records:,} records"
             )
         return ""
 

@@ -110,7 +110,6 @@ class AnalyticsStream(ParentStream, ABC):
         self.open_tokens(state)
         if problem:
             self.log("%s: %s", self.name, problem, level=logging.WARNING)
-        self.warn_of_dropped_children()
 
     @override  # type: ignore[misc] # final for type checkers only
     def sync(self, context: Context | None = None) -> None:
@@ -172,12 +171,7 @@ class AnalyticsStream(ParentStream, ABC):
         self.failures.listing_read()
         if self._paginator.is_unsettled:
             self.is_unsettled = True
-            self.log(
-                "%s still changed when its beginning had been read again five times; the next "
-                "sync reads the rest",
-                self.line("the listing"),
-                level=logging.WARNING,
-            )
+        self.warn_of_paging()
         if not self.parent_stream_type:
             self.is_complete = True
         token, is_settled = self.token(parent_record), self.is_settled(parent_record)
@@ -195,9 +189,11 @@ class AnalyticsStream(ParentStream, ABC):
             self.finish_accounts(parent)
         for child in self.selected_children:
             child.finish(self)
+        self.warn_of_dropped_children()
         if self.is_complete and not self.is_unsettled:
             self.output.activate_version()
         self.save_bookmarks()
+        self.end_log(has_failed=bool(self.failures))
         if not parent and self._run:
             self._run.states.write()
 

@@ -6,6 +6,8 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from tap_analytics.log.progress import ProgressLog
+from tap_analytics.log.repeats import warnings_of_the_client_counted
 from tap_analytics.log.terminal import status_line
 from tap_analytics.singer.state import StateMessages
 from tap_analytics.singer.statistics import SyncProgress
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from singer_sdk.singerlib import Message
 
-    from tap_analytics.log.terminal import StatusLine
     from tap_analytics.singer.connection import Connection
     from tap_analytics.singer.stream import AnalyticsStream
 
@@ -26,7 +27,7 @@ class Sync:
 
     Attributes:
         progress: The progress of the sync.
-        status_line: The progress line, if there is a terminal.
+        display: Shows the progress, on a terminal or in the log.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Sync:
             state: The state of the tap in normalised form, which the bookmarks change.
             write: Writes a message.
         """
-        self.status_line: StatusLine | None = None
         parents = {child.name: s.name for s in streams for child in s.child_streams}
         self.progress = SyncProgress([stream.statistics for stream in streams], parents)
+        on_terminal = status_line(sys.stderr, self.progress.line)
+        self.display = on_terminal or ProgressLog(self.progress.report)
         self._streams = streams
         self._states = StateMessages(state, write)
         bookmarks = state.setdefault("bookmarks", {})
@@ -65,7 +67,8 @@ class Sync:
         # Some loaders take the first STATE for where the sync starts, and confirm it at once.
         self._states.write()
         with ExitStack() as stack:
-            self.status_line = stack.enter_context(status_line(sys.stderr, self.progress.line))
+            stack.enter_context(self.display)
+            stack.enter_context(warnings_of_the_client_counted())
             for connection in connections:
                 stack.enter_context(connection.session)
             self._hint_at_first_pages()
@@ -78,6 +81,10 @@ class Sync:
                     stream.save_bookmarks()
                 self._states.write()
                 raise
+            finally:
+                # Of streams that are done, nothing is left to say.
+                for stream in self._streams:
+                    stream.end_log(has_failed=True)
 
     @property
     def _top_level(self) -> list[AnalyticsStream]:

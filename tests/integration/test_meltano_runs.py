@@ -410,6 +410,19 @@ def test_meltano_config_test_accepts_a_valid_configuration(
     assert "Plugin configuration is valid" in output
 
 
+@pytest.mark.parametrize("secret", ["PASSWORD", "CLIENT_SECRET"])
+def test_meltano_config_test_is_content_with_one_of_the_apis(
+    installed: Project, sandbox: Sandbox, tmp_path: Path, secret: str
+) -> None:
+    variables = {**sandbox.environment, f"TAP_ANALYTICS_{secret}": "mistyped"}
+    project = installed.copy(tmp_path)
+    output = project.meltano("config", "test", "tap-analytics", variables=variables)
+    assert "Plugin configuration is valid" in output
+    output = project.meltano("invoke", "tap-analytics", "--test", variables=variables, status=1)
+    assert "401 Unauthorized" in output
+    assert sum(f"{stream}: 1 record arrived" in output for stream in STREAMS) in {6, 7}
+
+
 def test_meltano_config_test_says_what_is_wrong(
     installed: Project, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -79,8 +79,9 @@ def test_a_file_that_may_not_grow_is_one_line(config: str, tmp_path: Path, optio
         COVERAGE_PROCESS_CONFIG="",
         COVERAGE_PROCESS_START="",
     )
-    # Warnings of records come before it.
-    assert lines[-1] == "The output can't be written: File too large"
+    # Besides it there are warnings of records only.
+    assert "The output can't be written: File too large" in lines
+    assert lines[-1].endswith("moves the bookmark") or lines[-1].startswith("The output")
     assert sum("output" in line for line in lines) == 1
     assert output.stat().st_size in {8 * 512, 8 * 1024}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
@@ -92,7 +93,7 @@ def test_half_an_emoji_costs_neither_the_record_nor_the_page(
     run = run_tap(only("creator", sandbox))
     assert run.status == 0
     assert [record["name"] for record in run.records("users")] == ["A\ufffd", "\U0001f600"]
-    assert [line for line in run.warnings if line.startswith(("Record 1 ", "Record 2 "))] == [
+    assert [line for line in run.warnings if re.match("Record [12] holds", line)] == [
         "Record 1 holds text that is not valid Unicode; U+FFFD stands where it was lost"
     ]
 

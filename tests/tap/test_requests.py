@@ -424,6 +424,6 @@ def test_a_server_that_ignores_offset_and_answers_less_than_was_asked_for_is_bel
     assert run.status == 0
     assert sorted(run.ids("users"), key=int) == [str(row) for row in range(25)]
     assert run.warnings[0] == (
-        "The server ignores `offset`: it answers every one with the same 25 records. They are "
-        "taken for the whole listing."
+        "accounts: the server ignores `offset`: it answers every one with the same records, which "
+        "are taken for the whole listing"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from copy import deepcopy
 from decimal import Decimal
 from typing import Any
@@ -23,10 +24,14 @@ SCHEMA = {
 
 
 def read(*records: object) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read records as those of one listing, and return them with the warnings."""
+    """Read records as those of one listing, emit them, and return them with the warnings."""
     warnings: list[str] = []
     reader = RecordReader(SCHEMA, lambda text, *values: warnings.append(text % values))
-    return [reader.read(record, number) for number, record in enumerate(records)], warnings
+    done = []
+    for number, record in enumerate(records):
+        done.append(reader.read(record, number))
+        reader.warn()
+    return done, warnings
 
 
 def test_timestamps_become_canonical_and_everything_else_stays() -> None:
@@ -100,3 +105,43 @@ def test_unknown_fields_are_passed_on_and_named_once_per_stream() -> None:
         records,
         ["Passing on fields that the schema does not list: `new` and `newer`"],
     )
+
+
+def test_nothing_is_said_of_a_record_that_is_not_emitted() -> None:
+    warnings: list[str] = []
+    reader = RecordReader(SCHEMA, lambda text, *values: warnings.append(text % values))
+    reader.read({"id": "1", "new": 1, "created_at": "no date"}, 0)
+    reader.read({"id": "2"}, 1)
+    reader.warn()
+    assert warnings == []
+    reader.read({"id": "3", "new": 1}, 2)
+    reader.warn()
+    assert warnings == ["Passing on fields that the schema does not list: `new`"]
+
+
+def test_a_record_that_is_none_leaves_nothing_to_be_said_of_the_next() -> None:
+    warnings: list[str] = []
+    reader = RecordReader(SCHEMA, lambda text, *values: warnings.append(text % values))
+    reader.read({"id": "1", "created_at": "no date"}, 0)
+    with pytest.raises(InvalidRecordError):
+        reader.read("nothing", 1)
+    reader.warn()
+    assert warnings == []
+
+
+def test_fields_that_are_named_by_ids_take_no_memory_for_ever() -> None:
+    reader = RecordReader(SCHEMA, lambda *_: None)
+
+    def read_some(first: int) -> int:
+        tracemalloc.reset_peak()
+        for number in range(first, first + 3_000):
+            reader.read({"id": "1", f"{number:0100}": 1}, number)
+            reader.warn()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        sizes = [read_some(first) for first in range(0, 15_000, 3_000)]
+    finally:
+        tracemalloc.stop()
+    assert sizes[-1] < sizes[0] + 10_000

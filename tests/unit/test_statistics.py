@@ -104,6 +104,30 @@ def test_the_line_says_how_far_the_sync_has_come(wait: Callable[[float], None]) 
         assert progress.line() == "users: 0 records, 0 requests; 3/5 streams, 601:01"
 
 
+def test_the_report_says_how_far_the_sync_is(wait: Callable[[float], None]) -> None:
+    names = ("accounts", "content_items", "users")
+    parent, child, other = map(StreamStatistics, names)
+    progress = SyncProgress([parent, child, other], {"content_items": "accounts"})
+    assert not progress.report()
+    with progress.reading(parent):
+        for number in range(1, 1_235):
+            with progress.reading(child):
+                child.records, child.requests = number, 2 * number
+        parent.records, parent.requests = 1_200, 13
+        wait(61)
+        assert progress.report() == (
+            "After 1:01: 2,434 records, 2,481 requests, 0 of 3 streams done; "
+            "now accounts, 1,200 records"
+        )
+        with progress.reading(child):
+            assert progress.report().endswith("now content_items of account 1,235, 1,234 records")
+    with progress.reading(other):
+        assert progress.report() == (
+            "After 1:01: 2,434 records, 2,481 requests, 2 of 3 streams done; now users, 0 records"
+        )
+    assert not progress.report()
+
+
 def test_a_stream_that_fails_is_charged_and_done(wait: Callable[[float], None]) -> None:
     users, tags = map(StreamStatistics, ("users", "tags"))
     progress = SyncProgress([users, tags])

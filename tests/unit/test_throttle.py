@@ -225,8 +225,51 @@ def test_a_pause_is_told_once(
         exchange(throttle, reply(), reply())
         for ticket in send_window(throttle):
             throttle.came_back(ticket, reply(429, {"Retry-After": "20"}))
-    assert caplog.messages == ["The API answers that there are too many requests; all wait 20 s"]
+    assert caplog.messages == ["the API answers that there are too many requests; all wait 20 s"]
     clock.now += 20
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What the throttle below tells."""
+    return []
+
+
+@pytest.fixture
+def telling(clock: Clock, told: list[str]) -> Throttle:
+    return Throttle(8, clock=clock, warn=lambda text, *values: told.append(text % values))
+
+
+QUOTA = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "900"}
+
+
+def test_a_long_wait_for_the_reset_of_a_rate_limit_is_told_once(
+    telling: Throttle, clock: Clock, told: list[str]
+) -> None:
+    exchange(telling, reply(200, QUOTA))
+    assert told == []
+    assert [telling.delay(), telling.delay()] == [900, 900]
+    clock.now += 400
+    # One that was in flight says the same.
+    exchange(telling, reply(200, QUOTA | {"X-RateLimit-Reset": "501"}))
+    assert telling.delay() == 501
+    line = "the rate limit is used up; all wait 900 s, until it is reset"
+    assert told == [line]
+    clock.now += 501
+    assert telling.delay() == 0
+    exchange(telling, reply(200, QUOTA))
+    assert telling.delay() == 900
+    assert told == [line, line]
+
+
+def test_nothing_is_told_of_a_rate_limit_that_is_reset_at_once_or_not_used_up(
+    telling: Throttle, told: list[str]
+) -> None:
+    exchange(telling, reply(200, QUOTA | {"X-RateLimit-Reset": "9"}))
+    assert telling.delay() == 9
+    exchange(telling, reply(200, QUOTA | {"X-RateLimit-Remaining": "5"}))
+    telling.delay()
+    assert told == []
 
 
 # Gaps

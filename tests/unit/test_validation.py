@@ -43,6 +43,8 @@ def errors_of(settings: Mapping[str, Any]) -> list[str]:
         {"lookback_window": 0, "max_retries": 0, "backoff_factor": 0, "request_timeout": 1},
         {"account_id": "a-b_c~d.1"},
         {"creator_api_url": "http://127.0.0.1:8000/base/"},
+        {"user_agent": ""},
+        {"user_agent": "nightly/1.0 (Zürich; +https://example.org)"},
     ],
     ids=json.dumps,
 )
@@ -122,6 +124,25 @@ def test_a_wrong_setting_has_one_line_that_says_what_is_wrong(
     settings: dict[str, Any], line: str
 ) -> None:
     assert errors_of(settings) == [line]
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    ["a\nb", "a\r\nX-Forged: 1", "a\n", " a", "a\x00b", "a\x7f", "日本", "a\u2028b", "\t"],
+)
+def test_a_user_agent_that_no_header_can_hold_has_one_line(user_agent: str) -> None:
+    line = f"`user_agent` holds characters that a header can't hold: {user_agent!r}"
+    assert errors_of({"user_agent": user_agent}) == [line]
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("name", SETTINGS["properties"])
+def test_a_setting_that_is_null_is_one_that_is_not_set(name: str) -> None:
+    given: dict[str, Any] = {name: None}
+    unset: dict[str, Any] = {}
+    for config in (given, unset):
+        assert find_errors(config, deepcopy(SETTINGS), APIS, find_batch_errors) == []
+    assert given == unset
 
 
 def test_each_wrong_setting_has_a_line_of_its_own() -> None:

@@ -1,0 +1,58 @@
+"""The METRIC lines of a stream: one of each kind per sync, however many accounts it has."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from singer_sdk.metrics import Status, Tag
+
+if TYPE_CHECKING:
+    from singer_sdk.metrics import Counter, Timer
+    from singer_sdk.streams import RESTStream
+
+    from tap_analytics.singer.statistics import StreamStatistics
+
+
+class StreamMetrics:
+    """The METRIC lines of one stream."""
+
+    def __init__(self, stream: RESTStream[object], statistics: StreamStatistics) -> None:
+        """Measure nothing yet.
+
+        Args:
+            stream: The stream.
+            statistics: Its counts.
+        """
+        self._stream = stream
+        self._statistics = statistics
+        self._open = ExitStack()
+        self._measured: tuple[Counter, Counter, Timer] | None = None
+
+    def begin(self) -> None:
+        """Begin to measure the time."""
+        meters = (
+            self._stream.get_record_counter(),
+            self._stream.get_http_request_counter(),
+            self._stream.get_sync_timer(),
+        )
+        for meter in meters:
+            self._open.enter_context(meter)
+        self._measured = meters
+
+    def end(self, *, has_failed: bool) -> None:
+        """Log what has been measured, once.
+
+        Args:
+            has_failed: Whether the stream is not, or not wholly, synced.
+        """
+        if self._measured is None:
+            return
+        records, requests, timer = self._measured
+        self._measured = None
+        # The counters would look at the clock for each record.
+        records.increment(self._statistics.records)
+        requests.increment(self._statistics.requests)
+        if has_failed:
+            timer.tags[Tag.STATUS] = Status.FAILED
+        self._open.close()
