@@ -113,6 +113,17 @@ def test_streams_without_an_account_to_read_them_for_are_named(
         assert told[name] == ("WARNING", line)
 
 
+def test_a_stream_map_that_drops_the_first_account_is_not_said_to_drop_all(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    first = sandbox.data["accounts"][0]["id"]
+    maps = {"accounts": {"__filter__": f"id != '{first}'"}}
+    run = run_tap(only("creator", sandbox, content_by_account=True, stream_maps=maps), "--test")
+    assert run.status == 0
+    assert mentions(run.warnings, "drops all") == []
+    assert report(run)["accounts"][1].startswith("accounts: it can be read, but no record arrived")
+
+
 def test_content_of_an_account_that_fails_says_why(run_tap: RunTap, sandbox: Sandbox) -> None:
     account = sandbox.data["accounts"][0]["id"]
     sandbox.intercept = lambda request: (

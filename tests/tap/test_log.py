@@ -186,6 +186,18 @@ def test_a_warning_is_given_five_times_and_then_counted(
     assert count_alike(run, SPOILT[kind]) == (5, 35)
 
 
+def test_what_was_said_of_one_page_is_not_said_of_the_next(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    sandbox.data["users"] = [
+        spoilt(number % 60, "mended" if number < 20 else "none") | {"id": f"user-{number}"}
+        for number in range(600)
+    ]
+    run = run_tap(only("creator", sandbox))
+    assert len(run.ids("users")) == 600
+    assert count_alike(run, SPOILT["mended"]) == (5, 15)
+
+
 @pytest.mark.parametrize("kind", SPOILT)
 def test_nothing_is_said_of_records_that_a_stream_map_drops(
     run_tap: RunTap, sandbox: Sandbox, kind: str
