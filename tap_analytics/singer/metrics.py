@@ -27,18 +27,12 @@ class StreamMetrics:
         self._stream = stream
         self._statistics = statistics
         self._open = ExitStack()
-        self._measured: tuple[Counter, Counter, Timer] | None = None
+        self._measured: tuple[Counter, Timer] | None = None
 
     def begin(self) -> None:
         """Begin to measure the time."""
-        meters = (
-            self._stream.get_record_counter(),
-            self._stream.get_http_request_counter(),
-            self._stream.get_sync_timer(),
-        )
-        for meter in meters:
-            self._open.enter_context(meter)
-        self._measured = meters
+        records = self._open.enter_context(self._stream.get_record_counter())
+        self._measured = records, self._open.enter_context(self._stream.get_sync_timer())
 
     def end(self, *, has_failed: bool) -> None:
         """Log what has been measured, once.
@@ -46,13 +40,13 @@ class StreamMetrics:
         Args:
             has_failed: Whether the stream is not, or not wholly, synced.
         """
-        if self._measured is None:
-            return
-        records, requests, timer = self._measured
-        self._measured = None
-        # The counters would look at the clock for each record.
-        records.increment(self._statistics.records)
-        requests.increment(self._statistics.requests)
-        if has_failed:
-            timer.tags[Tag.STATUS] = Status.FAILED
+        # Counters are only told the sums: they look at the clock each time.
+        if self._statistics.requests:
+            with self._stream.get_http_request_counter() as requests:
+                requests.increment(self._statistics.requests)
+        if self._measured:
+            records, timer = self._measured
+            records.increment(self._statistics.records)
+            if has_failed:
+                timer.tags[Tag.STATUS] = Status.FAILED
         self._open.close()
