@@ -28,6 +28,7 @@ class StreamMetrics:
         self._statistics = statistics
         self._open = ExitStack()
         self._measured: tuple[Counter, Timer] | None = None
+        self._has_ended = False
 
     def begin(self) -> None:
         """Begin to measure the time."""
@@ -40,8 +41,12 @@ class StreamMetrics:
         Args:
             has_failed: Whether the stream is not, or not wholly, synced.
         """
+        if self._has_ended:
+            return
+        self._has_ended = True
         # Counters are only told the sums: they look at the clock each time.
-        if self._statistics.requests:
+        has_been_read = self._statistics.seconds > 0
+        if has_been_read:
             with self._stream.get_http_request_counter() as requests:
                 requests.increment(self._statistics.requests)
         if self._measured:
