@@ -121,7 +121,8 @@ class Synced:
             stream = stream.rpartition(" ")[2]
             if not says_that_it_keeps_changing(what):
                 continue
-            changing = {stream, *(PRODUCTS if stream == "accounts" else ())}
+            has_children = stream == "accounts" and self.options.by_account
+            changing = {stream, *(PRODUCTS if has_children else ())}
             for message in self.run.messages:
                 if message["type"] == "ACTIVATE_VERSION" and message["stream"] in changing:
                     yield f"1. In {self.name}: {message['stream']} is activated, and {line}"
