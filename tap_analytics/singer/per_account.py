@@ -6,7 +6,7 @@ from abc import ABC
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics.singer.replication import IncrementalStream, account_of
-from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_of
+from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_if_empty, token_of
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -53,18 +53,21 @@ class PerAccountStream(IncrementalStream, ABC):
         product = product_of(parent_record, self.product)
         return is_settled(product, self.connection.latest_bookmark)
 
-    def token(self, parent_record: Record) -> str | None:
+    def token(self, parent_record: Record, *, is_empty: bool) -> str | None:
         """Return what will show that the service has not synced an account since.
 
         Args:
             parent_record: The account, as it was listed before its content was read.
+            is_empty: Whether nothing was listed.
 
         Returns:
             The token, None if the account has none or is read in any case.
         """
         if not self._tokens.are_kept:
             return None
-        return token_of(product_of(parent_record, self.product), self.connection.latest_bookmark)
+        product = product_of(parent_record, self.product)
+        token = token_of(product, self.connection.latest_bookmark)
+        return token_if_empty(token, parent_record) if token and is_empty else token
 
     def is_skipped(self, context: Context | None, parent_record: Record) -> bool:
         """Return whether a listing is not asked for, as it can't have changed.
@@ -74,8 +77,8 @@ class PerAccountStream(IncrementalStream, ABC):
             parent_record: The account, as it was listed. Threads that send ahead ask with the
                 record as the API sent it.
         """
-        account, token = account_of(context), self.token(parent_record)
-        if account is None or token is None:
+        account = account_of(context)
+        if account is None:
             return False
-        has_bookmark = self._bookmarks.start(account) is not None
-        return self._tokens.hold(account, token, has_bookmark=has_bookmark)
+        token = self.token(parent_record, is_empty=self._bookmarks.start(account) is None)
+        return token is not None and self._tokens.hold(account, token)
