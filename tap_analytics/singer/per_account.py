@@ -37,8 +37,7 @@ class PerAccountStream(IncrementalStream, ABC):
         Args:
             state: The state of the stream, which changes with the tokens.
         """
-        is_test = self.ABORT_AT_RECORD_COUNT is not None
-        reads_all = self.parent_stream_type is None or self.is_full_table or is_test
+        reads_all = self.parent_stream_type is None or self.is_full_table
         is_used = self.config["skip_unsynced_accounts"] and not reads_all
         # What decides which records of an account are due, besides its bookmark.
         due = {name: self.config.get(name) for name in ("start_date", "lookback_window")}

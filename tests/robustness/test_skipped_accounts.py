@@ -105,6 +105,8 @@ def test_listings_per_sync_are_the_accounts_synced_since_per_product(
     runs = [run_tap(skipping(api))]
     assert asked(api, CONTENT) == asked(api, INCOME) == set(accounts)
     assert skipped(runs[0])["total"] == 0
+    kept = {stream for stream, entry in runs[0].state["bookmarks"].items() if "synced" in entry}
+    assert kept == set(PER_ACCOUNT)
     api.wait(days=1)
     for number, streams in {2: [CONTENT], 5: [INCOME], 7: PER_ACCOUNT}.items():
         for stream in streams:
