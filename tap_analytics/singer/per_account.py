@@ -6,7 +6,7 @@ from abc import ABC
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics.singer.replication import IncrementalStream, account_of
-from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_of
+from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_if_empty, token_of
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -37,8 +37,7 @@ class PerAccountStream(IncrementalStream, ABC):
         Args:
             state: The state of the stream, which changes with the tokens.
         """
-        is_test = self.ABORT_AT_RECORD_COUNT is not None
-        reads_all = self.parent_stream_type is None or self.is_full_table or is_test
+        reads_all = self.parent_stream_type is None or self.is_full_table
         is_used = self.config["skip_unsynced_accounts"] and not reads_all
         # What decides which records of an account are due, besides its bookmark.
         due = {name: self.config.get(name) for name in ("start_date", "lookback_window")}
@@ -53,18 +52,21 @@ class PerAccountStream(IncrementalStream, ABC):
         product = product_of(parent_record, self.product)
         return is_settled(product, self.connection.latest_bookmark)
 
-    def token(self, parent_record: Record) -> str | None:
+    def token(self, parent_record: Record, *, is_empty: bool) -> str | None:
         """Return what will show that the service has not synced an account since.
 
         Args:
             parent_record: The account, as it was listed before its content was read.
+            is_empty: Whether nothing was listed.
 
         Returns:
             The token, None if the account has none or is read in any case.
         """
         if not self._tokens.are_kept:
             return None
-        return token_of(product_of(parent_record, self.product), self.connection.latest_bookmark)
+        product = product_of(parent_record, self.product)
+        token = token_of(product, self.connection.latest_bookmark)
+        return token_if_empty(token, parent_record) if token and is_empty else token
 
     def is_skipped(self, context: Context | None, parent_record: Record) -> bool:
         """Return whether a listing is not asked for, as it can't have changed.
@@ -74,8 +76,8 @@ class PerAccountStream(IncrementalStream, ABC):
             parent_record: The account, as it was listed. Threads that send ahead ask with the
                 record as the API sent it.
         """
-        account, token = account_of(context), self.token(parent_record)
-        if account is None or token is None:
+        account = account_of(context)
+        if account is None:
             return False
-        has_bookmark = self._bookmarks.start(account) is not None
-        return self._tokens.hold(account, token, has_bookmark=has_bookmark)
+        token = self.token(parent_record, is_empty=self._bookmarks.start(account) is None)
+        return token is not None and self._tokens.hold(account, token)

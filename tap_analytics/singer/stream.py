@@ -174,8 +174,9 @@ class AnalyticsStream(ParentStream, ABC):
         self.warn_of_paging()
         if not self.parent_stream_type:
             self.is_complete = True
-        token, is_settled = self.token(parent_record), self.is_settled(parent_record)
-        self._unwritten.append(_Reading(account, token, is_settled, self._paginator.is_empty))
+        is_settled, is_empty = self.is_settled(parent_record), self._paginator.is_empty
+        token = self.token(parent_record, is_empty=is_empty)
+        self._unwritten.append(_Reading(account, token, is_settled, is_empty))
         self._confirm_written()
 
     @override
@@ -206,9 +207,10 @@ class AnalyticsStream(ParentStream, ABC):
         if not self.output.is_written:
             return
         for read in self._unwritten:
-            account, is_empty = read.account, read.is_empty
-            self._bookmarks.complete(account, is_settled=read.is_settled, is_empty=is_empty)
-            self._tokens.keep(account, read.token, is_empty=is_empty)
+            self._bookmarks.complete(
+                read.account, is_settled=read.is_settled, is_empty=read.is_empty
+            )
+            self._tokens.keep(read.account, read.token)
         self._unwritten.clear()
         if self._run and self._run.states.is_due:
             self.save_bookmarks()

@@ -20,10 +20,6 @@ TOKENS = "synced"
 CONDITIONS = "synced_with"
 """Where it holds the settings under which they were taken. Under others, more may be due."""
 
-EMPTY = " empty"
-"""The end of the token of an account in which nothing was listed: it has no bookmark. Where any
-other bookmark is missing, somebody has taken it out for the account to be read again."""
-
 UNSETTLED_STATUSES = ("IN_PROGRESS", "PARTIAL_SYNCED")
 """Statuses of a product whose rows the service is still adding."""
 
@@ -59,7 +55,7 @@ def is_settled(product: Mapping[str, Any], latest: str | None) -> bool:
 
 
 def token_of(product: Mapping[str, Any], latest: str | None) -> str | None:
-    """Return a token.
+    """Return the token of an account that has a bookmark.
 
     Args:
         product: What the account tells of the product.
@@ -72,6 +68,27 @@ def token_of(product: Mapping[str, Any], latest: str | None) -> str | None:
     last_sync_at, status = product.get("last_sync_at"), product.get("status")
     is_told = isinstance(last_sync_at, str) and last_sync_at.strip() and isinstance(status, str)
     return f"{last_sync_at} {status}" if is_told and is_settled(product, latest) else None
+
+
+def token_if_empty(token: str, account: Mapping[str, Any]) -> str | None:
+    """Return the token of an account in which nothing was listed: it has no bookmark.
+
+    It has a form of its own. Where another bookmark is missing, somebody has taken it out for the
+    account to be read again. And an account may have been empty only as it was being deleted, and
+    come back with all that it had. Then it tells another time of its own.
+
+    Args:
+        token: Its token if it had a bookmark.
+        account: The account, as it was listed.
+
+    Returns:
+        The token, None if the account does not tell when it changed.
+    """
+    try:
+        changed_at = canonical(account.get("updated_at"))
+    except ValueError:
+        return None
+    return changed_at and f"{token} empty {changed_at}"
 
 
 class Tokens:
@@ -95,15 +112,14 @@ class Tokens:
         state[CONDITIONS] = dict(conditions)
         state[TOKENS] = self._tokens
 
-    def hold(self, account: str, token: str, *, has_bookmark: bool) -> bool:
-        """Return whether an account was read to the end when it had this token.
+    def hold(self, account: str, token: str) -> bool:
+        """Return whether an account was read to its end when it had this token.
 
         Args:
             account: The id of the account.
             token: The token that it has now.
-            has_bookmark: Whether it has a bookmark.
         """
-        return self._tokens.get(account) == (token if has_bookmark else token + EMPTY)
+        return self._tokens.get(account) == token
 
     def drop(self, account: str | None) -> None:
         """Drop the token of an account, as it is about to be read.
@@ -113,16 +129,15 @@ class Tokens:
         """
         self._tokens.pop(account or "", None)
 
-    def keep(self, account: str | None, token: str | None, *, is_empty: bool) -> None:
+    def keep(self, account: str | None, token: str | None) -> None:
         """Keep the token of an account that has been read to its end, with its records written.
 
         Args:
             account: The id of the account.
             token: The token that it had before it was read, if it had one.
-            is_empty: Whether nothing was listed.
         """
         if account is not None and token is not None:
-            self._tokens[account] = token + EMPTY if is_empty else token
+            self._tokens[account] = token
 
     def keep_only(self, accounts: Collection[str]) -> None:
         """Drop the tokens of accounts that are no longer listed.

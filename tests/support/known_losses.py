@@ -218,6 +218,11 @@ KNOWN_LOSSES = {
                 (Sync(), Sync((Remove(1),)), Sync((Return(), LONG_AFTER))),
             ),
             (
+                "an account is deleted before its rows are listed, and comes back",
+                Connect(2, 2, 3),
+                (meanwhile(Step(0, Remove(1), "content_items")), Sync((Return(), LONG_AFTER))),
+            ),
+            (
                 "an account is deleted",
                 Connect(2, 2, 3),
                 (Sync(), Sync((Remove(1), LONG_AFTER))),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_of
+from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_if_empty, token_of
 
 LATEST = "2024-06-01T12:00:00.000000+00:00"
 BEFORE, AFTER = "2024-06-01T12:00:00", "2024-06-01T12:00:00.000001"
@@ -96,32 +96,38 @@ def test_a_token_is_what_the_api_has_sent() -> None:
 def test_a_token_is_held_until_the_account_is_read_again() -> None:
     state: dict[str, Any] = {}
     tokens = Tokens(state, DUE)
-    assert not tokens.hold("a", "1 SYNCED", has_bookmark=True)
-    tokens.keep("a", "1 SYNCED", is_empty=False)
-    assert tokens.hold("a", "1 SYNCED", has_bookmark=True)
-    assert not tokens.hold("a", "2 SYNCED", has_bookmark=True)
-    assert not tokens.hold("b", "1 SYNCED", has_bookmark=True)
+    assert not tokens.hold("a", "1 SYNCED")
+    tokens.keep("a", "1 SYNCED")
+    assert tokens.hold("a", "1 SYNCED")
+    assert not tokens.hold("a", "2 SYNCED")
+    assert not tokens.hold("b", "1 SYNCED")
     tokens.drop("a")
-    assert not tokens.hold("a", "1 SYNCED", has_bookmark=True)
+    assert not tokens.hold("a", "1 SYNCED")
     assert state == {"synced": {}, "synced_with": DUE}
 
 
-@pytest.mark.parametrize("is_empty", [True, False])
-def test_a_token_is_that_of_an_account_with_a_bookmark_or_of_an_empty_one(
-    *, is_empty: bool
+def test_the_token_of_an_empty_account_tells_when_the_account_changed() -> None:
+    tokens = [
+        token_if_empty("1 SYNCED", {"updated_at": text})
+        for text in ("2024-05-01T00:00:00", "2024-05-01T00:00:00.000000+00:00", "2024-05-02")
+    ]
+    # A record has its timestamps in canonical form only when it is read.
+    assert tokens[0] == tokens[1] == "1 SYNCED empty 2024-05-01T00:00:00.000000+00:00"
+    assert tokens[2] not in {tokens[0], "1 SYNCED"}
+
+
+@pytest.mark.parametrize("account", [{}, {"updated_at": None}, {"updated_at": "soon"}])
+def test_an_empty_account_has_no_token_unless_it_tells_when_it_changed(
+    account: dict[str, Any],
 ) -> None:
-    tokens = Tokens({}, DUE)
-    tokens.keep("a", "1 SYNCED", is_empty=is_empty)
-    for has_bookmark in (True, False):
-        holds = tokens.hold("a", "1 SYNCED", has_bookmark=has_bookmark)
-        assert holds == (has_bookmark != is_empty)
+    assert token_if_empty("1 SYNCED", account) is None
 
 
 def test_an_account_without_a_token_is_not_kept() -> None:
     state: dict[str, Any] = {}
     tokens = Tokens(state, DUE)
-    tokens.keep("a", None, is_empty=False)
-    tokens.keep(None, "1 SYNCED", is_empty=False)
+    tokens.keep("a", None)
+    tokens.keep(None, "1 SYNCED")
     assert state["synced"] == {}
 
 
@@ -129,7 +135,7 @@ def test_accounts_that_are_not_listed_are_dropped() -> None:
     state: dict[str, Any] = {}
     tokens = Tokens(state, DUE)
     for account in "abc":
-        tokens.keep(account, "1 SYNCED", is_empty=False)
+        tokens.keep(account, "1 SYNCED")
     tokens.keep_only({"b"})
     assert state["synced"] == {"b": "1 SYNCED"}
 
@@ -142,7 +148,7 @@ def test_tokens_of_another_form_or_of_other_settings_do_not_count(
     state = {"synced": held, "synced_with": taken_with, "accounts": {}}
     tokens = Tokens(state, DUE)
     counts = (held, taken_with) == ({"a": "1 SYNCED"}, DUE)
-    assert tokens.hold("a", "1 SYNCED", has_bookmark=True) == counts
+    assert tokens.hold("a", "1 SYNCED") == counts
     assert state["synced_with"] == DUE
     assert isinstance(state["synced"], dict)
 
@@ -152,4 +158,4 @@ def test_where_nothing_is_skipped_the_state_keeps_no_tokens() -> None:
     tokens = Tokens(state)
     assert not tokens.are_kept
     assert state == {"accounts": {}}
-    assert not tokens.hold("a", "1 SYNCED", has_bookmark=True)
+    assert not tokens.hold("a", "1 SYNCED")
