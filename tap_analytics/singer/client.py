@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from copy import copy
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 _quote = lru_cache(quote_plus)
 """Quotes a part of a query. Each is needed several times in a row."""
+
+
+@cache
+def _version() -> str:
+    return version("tap-analytics")
 
 
 class ApiStream(LoggedStream, ABC):
@@ -72,7 +77,7 @@ class ApiStream(LoggedStream, ABC):
     @cached_property
     @override
     def user_agent(self) -> str:
-        return str(self.config.get("user_agent") or f"tap-analytics/{version('tap-analytics')}")
+        return str(self.config.get("user_agent") or f"tap-analytics/{_version()}")
 
     @property
     @override
