@@ -104,7 +104,7 @@ class LimitOffsetPaginator(Paginator):
 
     def _read_page(self, records: list[Any], versions: list[int]) -> list[Any]:
         offset, limit = self._page
-        is_lone_overlap = self._overlap.is_due and len(records) == 1
+        is_lone = len(records) == 1 and (self._overlap.is_due or offset == 0)
         new = self._seen.add(records, versions)
         if new:
             self._shifts = 0
@@ -114,11 +114,11 @@ class LimitOffsetPaginator(Paginator):
         following = Slice(offset + len(records) - 1, next_limit)
         if self._seen.passes and self._seen.are_all_older(versions):
             self._end_pass()
-        elif is_lone_overlap and limit == MAX_LIMIT:
+        elif is_lone and limit == MAX_LIMIT:
             self._step = Step(offset, id_of(records[0]))
             self._overlap.reset()
             self._page = Slice(offset + 1, MAX_LIMIT)
-        elif is_probe_needed and not (is_lone_overlap or self._seen.passes):
+        elif is_probe_needed and not (is_lone or self._seen.passes):
             self._step = None
             self._ask_far(following)
         elif self._step:

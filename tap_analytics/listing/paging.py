@@ -114,9 +114,8 @@ class LimitOffset:
             first = offset + size - 1
             return [Slice(first + number * step, self._limit) for number in range(count)]
         overlapping = Slice(offset + size - 1, MAX_LIMIT)
-        # A page of nothing but its overlap is not asked for again.
-        is_lone = overlapping == page and (offset > 0 or self._limit < MAX_LIMIT)
-        closing = [overlapping] if size and not is_lone else []
+        # A page of a lone record is not asked for again.
+        closing = [overlapping] if size and overlapping != page else []
         if size or limit < MAX_LIMIT:
             closing.append(Slice(offset + size, MAX_LIMIT))
         return closing
