@@ -126,7 +126,7 @@ class LookAhead:
     ) -> Iterator[Hint]:
         stream = self._stream
         # Twice as far with each page: a listing of three pages is not asked for eight more.
-        ahead = min(stream.requests_session.throttle.window, 2**self._pages_read)
+        ahead = min(stream.requests_session.throttle.window, 2 ** (self._pages_read - 1))
         if stream.has_selected_descendents:
             # More accounts are not needed before the content of these.
             ahead = 1

@@ -18,7 +18,7 @@ from environments import REQUIREMENTS, install
 from jobs import BY_DEFAULT, JOBS
 from measure import run
 from peers import PEERS
-from report import summary, table, write_figures
+from report import read_figures, summary, table, write_figures
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,17 +34,19 @@ def main() -> None:
     tasks = {key: _peers(JOBS[key], options.peers) for key in options.cases}
     names = {peer.environment for peers in tasks.values() for peer in peers}
     folders = {name: install(name, options.environments.resolve()) for name in sorted(names)}
-    results = {}
+    figures = options.picture.with_suffix(".json") if options.picture else None
+    results = read_figures(figures) if figures else {}
     for key, peers in tasks.items():
         results[key] = _measure(JOBS[key], peers, options.rounds, folders)
         print(table({key: results[key]}), end="\n\n", file=sys.stderr)  # noqa: T201
+    results = {key: results[key] for key in JOBS if key in results}
     print(summary(results))  # noqa: T201
-    if options.picture:
+    if figures:
         # Drawing needs more memory than some of what is measured, so it is loaded afterwards.
         from picture import draw  # noqa: PLC0415
 
         draw(results, options.picture)
-        write_figures(results, options.picture.with_suffix(".json"))
+        write_figures(results, figures)
 
 
 def _options() -> argparse.Namespace:
@@ -69,7 +71,10 @@ def _options() -> argparse.Namespace:
         help="where the peers are installed (default: a temporary folder that is used again)",
     )
     parser.add_argument(
-        "--picture", type=Path, help="an SVG file to draw, with the figures as JSON next to it"
+        "--picture",
+        type=Path,
+        help="an SVG file to draw, with the figures as JSON next to it; cases that are not run now "
+        "keep theirs",
     )
     options = parser.parse_args()
     unknown = sorted(set(options.cases) - JOBS.keys())

@@ -7,13 +7,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import jobs
+from measure import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from jobs import Job
-    from measure import Run
 
     Results = Mapping[str, Mapping[str, list[Run]]]
     """Runs by job and peer."""
@@ -107,6 +107,29 @@ def _row(*cells: str) -> str:
 
 def _median(figure: str, runs: Iterable[Run]) -> float:
     return median(float(getattr(run, figure)) for run in runs)
+
+
+def read_figures(path: Path) -> dict[str, dict[str, list[Run]]]:
+    """Read the runs that `write_figures` has written.
+
+    Args:
+        path: A JSON file.
+
+    Returns:
+        The runs by job and peer, empty if there is no file.
+    """
+    if not path.exists():
+        return {}
+    return {
+        key: {
+            peer: [
+                Run(**dict(zip(of_peer, figures, strict=True)))
+                for figures in zip(*of_peer.values(), strict=True)
+            ]
+            for peer, of_peer in job["peers"].items()
+        }
+        for key, job in json.loads(path.read_text()).items()
+    }
 
 
 def write_figures(results: Results, path: Path) -> None:
