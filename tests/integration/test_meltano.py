@@ -57,6 +57,7 @@ def read_output(clone: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+@pytest.mark.slow
 def test_meltano_loads_every_stream_and_then_only_records_at_the_bookmark(clone: Path) -> None:
     run_pipeline(clone)
     loaded = read_output(clone)

@@ -113,6 +113,7 @@ def test_nesting_of_900_levels_arrives_and_of_200000_is_an_error(
         assert b"[" * depth in run.output
 
 
+@pytest.mark.slow
 def test_a_page_of_200_mb_arrives(run_tap: RunTap, sandbox: Sandbox) -> None:
     name = "n" * 2_000_000
     sandbox.data["users"] = [{"id": str(number), "name": name} for number in range(100)]

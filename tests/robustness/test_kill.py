@@ -236,6 +236,7 @@ def served(sandbox: Sandbox, stream: str, timestamps: set[str]) -> list[dict[str
     return sorted(map(whole, records), key=itemgetter("id"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_account", [False, True], ids=["plain", "per account"])
 def test_all_records_arrive_however_often_the_tap_is_killed(
     tmp_path: Path, history: int, *, by_account: bool

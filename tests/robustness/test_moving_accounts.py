@@ -74,6 +74,7 @@ def test_an_account_that_jumps_to_the_front_is_not_stale_after_the_next_sync(
     assert_holds_all(api, CREATOR, first, second, third)
 
 
+@pytest.mark.slow
 def test_one_request_in_ten_moves_one_of_200_accounts_and_none_is_missed(
     api: ScriptedApi, run_tap: RunTap
 ) -> None:

@@ -281,6 +281,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_when_thousands_of_accounts_refuse(
     api: ScriptedApi, run_tap: RunTap, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
