@@ -175,7 +175,7 @@ class LimitOffsetPaginator(Paginator):
         if not self._rereads or is_still:
             self._is_finished = True
         elif self._seen.passes == MAX_REREADS:
-            self.is_unsettled = self._is_finished = True
+            self.is_unsteady = self._is_finished = True
         else:
             self._seen.begin_pass()
             self.is_first_pass = False

@@ -21,7 +21,7 @@ class Paginator(BaseAPIPaginator[Any], ABC):
         has_shifted: Whether the last page did not count, because the listing has shifted.
         is_probe: Whether the current request only asks how the server behaves.
         is_first_pass: Whether the listing is read for the first time, not its beginning again.
-        is_unsettled: Whether the listing still changed when its beginning was last read.
+        is_unsteady: Whether the listing still changed when its beginning was last read.
         is_offset_ignored: Whether the server answers every offset with the same records.
         is_empty: Whether nothing was listed at the end, even if there were records before.
     """
@@ -29,7 +29,7 @@ class Paginator(BaseAPIPaginator[Any], ABC):
     has_shifted: bool = False
     is_probe: bool = False
     is_first_pass: bool = True
-    is_unsettled: bool = False
+    is_unsteady: bool = False
     is_offset_ignored: bool = False
     is_empty: bool = False
 

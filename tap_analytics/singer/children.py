@@ -30,7 +30,7 @@ class ParentStream(PerAccountStream, ABC):
 
     Attributes:
         is_complete: Whether all of the stream's listings have been read to their ends.
-        is_unsettled: Whether one still changed when its beginning was read for the last time.
+        is_unsteady: Whether one still changed when its beginning was read for the last time.
     """
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
@@ -42,7 +42,7 @@ class ParentStream(PerAccountStream, ABC):
         """
         super().__init__(tap, connection)
         self.is_complete = False
-        self.is_unsettled = False
+        self.is_unsteady = False
         self._met: set[str] = set()
         self._has_listed_children = False
 
@@ -73,7 +73,7 @@ class ParentStream(PerAccountStream, ABC):
             parent: The accounts, which have been read as far as they can be.
         """
         self.is_complete = parent.is_complete and not self.failures
-        self.is_unsettled |= parent.is_unsettled
+        self.is_unsteady |= parent.is_unsteady
         if parent.is_complete:
             self._bookmarks.keep_only(parent.met)
             self._tokens.keep_only(parent.met)

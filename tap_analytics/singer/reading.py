@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tap_analytics.listing.paginator import Paginator
     from tap_analytics.singer.connection import Connection
 
-_UNSETTLED = (
+_UNSTEADY = (
     "%s still changed when its beginning had been read again five times; the next sync reads the "
     "rest"
 )
@@ -125,7 +125,7 @@ class ListingStream(RetryingStream, ABC):
 
     def warn_of_paging(self) -> None:
         """Warn of what was odd in the way that the listing came."""
-        if self._paginator.is_unsettled:
-            self.log(_UNSETTLED, self.line("the listing"), level=logging.WARNING)
+        if self._paginator.is_unsteady:
+            self.log(_UNSTEADY, self.line("the listing"), level=logging.WARNING)
         if self._paginator.is_offset_ignored:
             self.log(_OFFSET_IGNORED, self.line("the server"), level=logging.WARNING)

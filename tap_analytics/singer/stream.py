@@ -169,8 +169,8 @@ class AnalyticsStream(ParentStream, ABC):
         if self.ABORT_AT_RECORD_COUNT is not None:
             return
         self.failures.listing_read()
-        if self._paginator.is_unsettled:
-            self.is_unsettled = True
+        if self._paginator.is_unsteady:
+            self.is_unsteady = True
         self.warn_of_paging()
         if not self.parent_stream_type:
             self.is_complete = True
@@ -191,7 +191,7 @@ class AnalyticsStream(ParentStream, ABC):
         for child in self.selected_children:
             child.finish(self)
         self.warn_of_dropped_children()
-        if self.is_complete and not self.is_unsettled:
+        if self.is_complete and not self.is_unsteady:
             self.output.activate_version()
         self.save_bookmarks()
         self.end_log(has_failed=bool(self.failures))

@@ -289,7 +289,7 @@ def test_rereads_meet_every_version_that_is_listed_before_the_last_look_at_the_f
     paginator = LimitOffsetPaginator(limit, rereads=True)
     found = exhaust(paginator, server.answer)
     is_quiet = all(change.request < len(server.asked) for change in happenings)
-    if is_quiet and not paginator.is_unsettled:
+    if is_quiet and not paginator.is_unsteady:
         listed = {(r["id"], r["updated_at"]) for r in server.rows}
         assert listed <= {(r["id"], r["updated_at"]) for r in found}
 
@@ -353,7 +353,7 @@ def test_five_rereads_that_find_something_are_enough() -> None:
     )
     paginator = LimitOffsetPaginator(10, rereads=True)
     exhaust(paginator, server.answer)
-    assert paginator.is_unsettled
+    assert paginator.is_unsteady
     assert sum(part.offset == 0 for part in server.asked) == 6
 
 
