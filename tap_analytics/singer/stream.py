@@ -184,8 +184,7 @@ class AnalyticsStream(ParentStream, ABC):
         if parent and parent.is_complete:
             # Also where there is no account to list it for.
             self.output.begin()
-        self.output.end()
-        self._confirm_written()
+        self._write_rest()
         if parent:
             self.finish_accounts(parent)
         for child in self.selected_children:
@@ -197,6 +196,16 @@ class AnalyticsStream(ParentStream, ABC):
         self.end_log(has_failed=bool(self.failures))
         if not parent and self._run:
             self._run.states.write()
+
+    def _write_rest(self) -> None:
+        try:
+            self.output.end()
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - other streams can still be written
+            self.is_complete = False
+            self.failures.add(error, _line_of(self, error))
+        self._confirm_written()
 
     def save_bookmarks(self) -> None:
         """Move the bookmarks of what has been read to its end and written."""

@@ -463,6 +463,35 @@ def test_what_cannot_be_written_is_not_in_the_state(
         )
 
 
+@pytest.mark.parametrize("size", [10, None])
+def test_records_that_can_not_be_encoded_cost_their_stream_alone(
+    run_tap: RunTap,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int | None,
+) -> None:
+    users = {record["id"] for record in sandbox.data["users"]}
+
+    def encode(records: list[dict[str, Any]]) -> bytes:
+        if records[0]["id"] in users:
+            message = "no such type"
+            raise TypeError(message)
+        return b"".join(json.dumps(record, default=str).encode() + b"\n" for record in records)
+
+    monkeypatch.setattr(batches, "_gzipped_lines", encode)
+    config = {**only("creator", sandbox), "emit_activate_version_messages": True}
+    config |= batched({"format": "jsonl", "compression": "gzip"}, str(tmp_path / "new"), size)
+    catalog = json.loads(run_tap(config, "--discover").output)
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE" if entry["stream"] == "users" else "INCREMENTAL"
+    run = run_tap(config, catalog=catalog)
+    assert run.status == 1
+    assert run.errors[-1].endswith("users: TypeError: no such type")
+    assert bookmarked(run.state) == {*CREATOR_STREAMS} - {"users"}
+    assert not run.of_type("ACTIVATE_VERSION")
+
+
 @each_encoding
 def test_versions_are_activated_after_the_last_batch(
     run_tap: RunTap, sandbox: Sandbox, root: str, encoding: dict[str, str]
