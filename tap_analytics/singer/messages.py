@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from dataclasses import fields
 from io import BufferedWriter, FileIO, TextIOWrapper
 from threading import Timer
 from typing import TYPE_CHECKING
 
 from singer_sdk.contrib.msgspec import encoder
-from singer_sdk.singerlib import Message, StateMessage
+from singer_sdk.singerlib import Message, SchemaMessage, StateMessage
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
 from tap_analytics._compat import override
@@ -48,6 +49,10 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         Returns:
             A line of JSON in UTF-8, without the end of the line.
         """
+        if isinstance(message, SchemaMessage | StateMessage):
+            # Their own method copies the whole schema, or the bookmarks of all accounts, first.
+            values = ((field.name, getattr(message, field.name)) for field in fields(message))
+            return encoder.encode({name: value for name, value in values if value is not None})
         return encoder.encode(message.to_dict())
 
     @override

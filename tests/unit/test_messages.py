@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.singerlib import RecordMessage, StateMessage
+from singer_sdk.contrib.msgspec import encoder
+from singer_sdk.singerlib import RecordMessage, SchemaMessage, StateMessage
 
 from tap_analytics._compat import override
 from tap_analytics.singer import messages
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 
 def record(**fields: Any) -> RecordMessage:
     return RecordMessage("tags", {"id": "1", **fields})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        SchemaMessage("tags", {"properties": {"id": {"default": None}}}, ["id"], ["updated_at"]),
+        SchemaMessage("tags", {"properties": {}}, ["id"]),
+        StateMessage({"bookmarks": {"tags": {"replication_key_value": None}}}),
+    ],
+)
+def test_a_message_that_is_not_copied_is_spelled_as_the_sdk_does(message: Message) -> None:
+    assert MessageWriter().serialize_message(message) == encoder.encode(message.to_dict())
 
 
 @contextmanager
