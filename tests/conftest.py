@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--histories",
         type=int,
-        default=60,
+        default=44,
         help="how many series of syncs against a living API are played",
     )
 

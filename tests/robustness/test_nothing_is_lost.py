@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HISTORIES = 60
+HISTORIES = 44
 """How many histories are played, unless the option `--histories` says otherwise."""
 
 SHARDS = 4

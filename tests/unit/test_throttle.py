@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import FewAtATime, FewPerPeriod, Outcome, Tap, reply
 
@@ -491,6 +491,7 @@ def test_a_server_without_limits_is_read_as_fast_as_it_answers() -> None:
     assert tap.now == pytest.approx(LATENCY * (2 + 397 / 8), abs=LATENCY)
 
 
+@settings(max_examples=40)
 @given(
     at_a_time=st.integers(1, 12),
     allowed=st.integers(3, 200),
