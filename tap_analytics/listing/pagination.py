@@ -74,7 +74,8 @@ class LimitOffsetPaginator(Paginator):
         self._probe = OffsetProbe()
         self._shifts = 0
         self._step: Step | None = None
-        self._is_one_at_a_time = False
+        # Whether the last page was shorter than asked for, and whether such a page was not the end.
+        self._was_short = self._is_capped = False
         # Where to go on once it is known that the server honours offsets, or the step is confirmed.
         self._after_probe: Slice | None = None
         self._after_step: Slice | None = None
@@ -93,24 +94,24 @@ class LimitOffsetPaginator(Paginator):
         )
         if self.has_shifted:
             self._go_back(records, is_sent_ahead=is_sent_ahead)
-        elif not records:
-            if self._step and self._is_one_at_a_time:
-                self._ask_back(self._step, _END)
-            else:
-                self._end_or_widen()
-        else:
+        elif records:
             return self._read_page(records, versions)
+        elif self._step and self._is_capped:
+            self._ask_back(self._step, _END)
+        else:
+            self._end_or_widen()
         return []
 
     def _read_page(self, records: list[Any], versions: list[int]) -> list[Any]:
         offset, limit = self._page
         is_lone = len(records) == 1 and (self._overlap.is_due or offset == 0)
         new = self._seen.add(records, versions)
-        if new:
-            self._shifts = 0
+        self._shifts = 0 if new else self._shifts
+        self._is_capped |= bool(new) and self._was_short
+        self._was_short = len(records) < limit
         is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
         self._overlap.end_page(records)
-        next_limit = self._limit if len(records) >= limit else MAX_LIMIT
+        next_limit = MAX_LIMIT if self._was_short else self._limit
         following = Slice(offset + len(records) - 1, next_limit)
         if self._seen.passes and self._seen.are_all_older(versions):
             self._end_pass()
@@ -122,7 +123,7 @@ class LimitOffsetPaginator(Paginator):
             self._step = None
             self._ask_far(following)
         elif self._step:
-            self._is_one_at_a_time = True
+            self._is_capped = True
             self._ask_back(self._step, following)
         else:
             self._page = following
@@ -183,8 +184,7 @@ class LimitOffsetPaginator(Paginator):
             self._page = Slice(0, self._limit)
 
     def _read_probe(self, following: Slice, records: list[Any], versions: list[int]) -> list[Any]:
-        self._after_probe, self.is_probe = None, False
-        self._page = following
+        self._after_probe, self.is_probe, self._page = None, False, following
         if not self._probe.is_ignored(records, versions, self._seen):
             return []
         new = self._seen.add(records, versions)

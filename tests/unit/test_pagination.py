@@ -411,6 +411,7 @@ def test_the_next_pages_are_foreseen(
     caps=st.lists(st.integers(1, 12), min_size=1, max_size=4),
 )
 @example(count=6, happenings=[Change(1, "delete", 0)], limit=5, caps=[1, 100])
+@example(count=14, happenings=[Change(4, "delete", 0)], limit=2, caps=[1, 2, 12])
 def test_pages_of_one_record_lose_nothing_when_others_are_deleted(
     count: int, happenings: list[Change], limit: int, caps: list[int]
 ) -> None:
