@@ -26,6 +26,8 @@ class Overlap:
         """
         self._seen = seen
         self._due: str | None = None
+        # Whether records are known that the listing holds farther on.
+        self._is_known = False
 
     @property
     def is_due(self) -> bool:
@@ -36,13 +38,25 @@ class Overlap:
         """Begin at the first record again."""
         self._due = None
 
-    def end_page(self, records: list[Any]) -> None:
+    def go_back(self, offset: int) -> None:
+        """Go back to where any known record will do.
+
+        Args:
+            offset: The offset of the next page. Nothing comes before the first record.
+        """
+        self._is_known = False
+        if not offset:
+            self.reset()
+
+    def end_page(self, records: list[Any], *, is_known: bool = False) -> None:
         """Note the page that the next one overlaps with, by one record.
 
         Args:
             records: The page's records, at least one.
+            is_known: Whether paging has gone back, and found nothing new since. Then a known
+                record may lie beyond some that have been skipped.
         """
-        self._due = id_of(records[-1])
+        self._due, self._is_known = id_of(records[-1]), is_known
 
     def is_continued_by(
         self, records: list[Any], versions: list[int], *, is_sent_ahead: bool
@@ -61,4 +75,5 @@ class Overlap:
         """
         if self._due is None or (records and id_of(records[0]) == self._due):
             return True
-        return not is_sent_ahead and self._seen.is_any_of_this_pass(versions)
+        is_lax = not (is_sent_ahead or self._is_known)
+        return is_lax and self._seen.is_any_of_this_pass(versions)

@@ -110,7 +110,7 @@ class LimitOffsetPaginator(Paginator):
         self._is_capped |= bool(new) and self._was_short
         self._was_short = len(records) < limit
         is_probe_needed = self._probe.is_needed(offset, records, has_new=bool(new))
-        self._overlap.end_page(records)
+        self._overlap.end_page(records, is_known=self._shifts > 0)
         next_limit = MAX_LIMIT if self._was_short else self._limit
         following = Slice(offset + len(records) - 1, next_limit)
         if self._seen.passes and self._seen.are_all_older(versions):
@@ -156,9 +156,8 @@ class LimitOffsetPaginator(Paginator):
         if self._shifts > MAX_SHIFTS:
             raise UnsteadyListingError(_unsteady(self._page))
         logger.debug("The listing has shifted at offset %d: going back", self._page.offset)
-        if not (offset := max(0, self._page.offset - MAX_LIMIT + 1)):
-            # Nothing comes before the first record.
-            self._overlap.reset()
+        offset = max(0, self._page.offset - MAX_LIMIT + 1)
+        self._overlap.go_back(offset)
         self._page = Slice(offset, MAX_LIMIT)
         if self._probe.is_repeated(records) and not self._seen.passes:
             self._ask_far(self._page)
