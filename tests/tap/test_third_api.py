@@ -107,6 +107,36 @@ def test_a_third_api_is_less_than_thirty_lines_and_is_synced_with_the_others(
     assert "another-token" not in refused.log
 
 
+def test_authentication_is_made_for_each_try(
+    run_tap: RunTap, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    class ShortLived(AuthBase):
+        @override
+        def __call__(self, request: PreparedRequest) -> PreparedRequest:
+            made.append(f"Bearer {TOKEN}-{len(made)}")
+            request.headers["Authorization"] = made[-1]
+            return request
+
+    monkeypatch.setattr(
+        streams, "APIS", (replace(describe(), authenticator=lambda _: ShortLived()),)
+    )
+    add_settings(monkeypatch, "survey_api_url", "survey_token")
+    seen: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        seen.append(request.headers["Authorization"])
+        return Reply.json(SURVEYS) if len(seen) > 2 else Reply(status=503)
+
+    sandbox.intercept = answer
+    url = sandbox.settings["creator_api_url"] + "/v3"
+    run = run_tap({"survey_api_url": url, "survey_token": TOKEN, "backoff_factor": 0})
+    assert run.status == 0, run.log
+    assert len(seen) == len({*seen}) == 3
+    assert {*seen} < {*made}
+
+
 class PostsStream(AnalyticsStream):
     """Posts of an account, whose id is in the path."""
 

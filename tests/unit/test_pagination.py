@@ -412,11 +412,23 @@ def test_the_next_pages_are_foreseen(
 )
 @example(count=6, happenings=[Change(1, "delete", 0)], limit=5, caps=[1, 100])
 @example(count=14, happenings=[Change(4, "delete", 0)], limit=2, caps=[1, 2, 12])
+@example(
+    count=6,
+    happenings=[Change(11, "delete", 0), Change(19, "delete", 0), Change(19, "delete", 0)],
+    limit=2,
+    caps=[1],
+)
 def test_pages_of_one_record_lose_nothing_when_others_are_deleted(
     count: int, happenings: list[Change], limit: int, caps: list[int]
 ) -> None:
     server, untouched = changing_server(count, happenings, caps=caps)
     assert untouched <= set(ids(read(server, limit)))
+
+
+def test_a_lone_record_is_asked_for_once_where_the_largest_limit_was_asked_for() -> None:
+    server = Server([row(0)])
+    assert read(server, 100) == server.rows
+    assert server.asked == [(0, 100), (1, 100)]
 
 
 def test_a_page_of_one_record_overlaps_with_the_next_like_any_other() -> None:
