@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import pytest
 import requests
 from requests.adapters import BaseAdapter
+from requests.auth import HTTPBasicAuth
 
 from tap_analytics._compat import override
 from tap_analytics.exceptions import UnsafeRedirectError
@@ -506,6 +507,18 @@ def test_the_first_answer_may_be_a_redirect() -> None:
     with session_of(server) as session:
         session.send(request_of("/old"))
     assert session.first_answer_at == date
+
+
+def test_a_request_stays_as_it_is_and_its_response_is_whole(server: Server) -> None:
+    session = session_of(server)
+    session.auth = HTTPBasicAuth("another", "secret")
+    request = request_of("/1")
+    headers = dict(request.headers)
+    response = session.send(request)
+    assert dict(request.headers) == headers
+    # The body has been read, and the time to the answer is known.
+    assert response.raw.read() == b""
+    assert response.elapsed > timedelta(0)
 
 
 def test_the_secrets_of_proxies_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
