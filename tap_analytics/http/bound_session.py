@@ -63,7 +63,7 @@ class BoundSession(requests.Session):
             The response, of any status.
         """
         kwargs = {**self._environment, **kwargs}
-        # The method of the same name copies more than there is.
+        # `request.copy()` is slower: it also copies cookies and hooks.
         request = copy(request)
         request.headers = request.headers.copy()
         if callable(self.auth):
@@ -72,7 +72,8 @@ class BoundSession(requests.Session):
         response = self.get_adapter(str(request.url)).send(request, **kwargs)
         response.elapsed = timedelta(seconds=monotonic() - began)
         if response.is_redirect:
-            # Rare. What `requests` does for each response besides takes as long as the request.
+            # `Session.send` also looks for redirects, cookies and hooks in each other response.
+            # That takes as long as the request itself.
             hops = [response, *self.resolve_redirects(response, request, **kwargs)]
             response = hops.pop()
             response.history = hops

@@ -111,7 +111,7 @@ class TimedAdapter(HTTPAdapter):
 
         Args:
             request: The request.
-            proxies: The proxies. Without any there is none to search for.
+            proxies: The proxies. If there are none, the search for one is skipped.
 
         Returns:
             A path, or a URL for a proxy.

@@ -26,7 +26,7 @@ class Overlap:
         """
         self._seen = seen
         self._due: str | None = None
-        # Whether records are known that the listing holds farther on.
+        # Whether records farther on have been read before.
         self._is_known = False
 
     @property
@@ -39,7 +39,7 @@ class Overlap:
         self._due = None
 
     def go_back(self, offset: int) -> None:
-        """Go back to where any known record will do.
+        """Go back to an earlier page. Any known record in it proves that nothing is skipped.
 
         Args:
             offset: The offset of the next page. Nothing comes before the first record.
@@ -53,8 +53,8 @@ class Overlap:
 
         Args:
             records: The page's records, at least one.
-            is_known: Whether paging has gone back, and found nothing new since. Then a known
-                record may lie beyond some that have been skipped.
+            is_known: Whether paging has gone back, and found nothing new since. A known record may
+                then lie beyond one that was skipped.
         """
         self._due, self._is_known = id_of(records[-1]), is_known
 

@@ -74,7 +74,7 @@ class LimitOffsetPaginator(Paginator):
         self._probe = OffsetProbe()
         self._shifts = 0
         self._step: Step | None = None
-        # Whether the last page was shorter than asked for, and whether such a page was not the end.
+        # Whether the last page was short, and whether a short page was followed by new records.
         self._was_short = self._is_capped = False
         # Where to go on once it is known that the server honours offsets, or the step is confirmed.
         self._after_probe: Slice | None = None

@@ -35,7 +35,7 @@ class ProgressLog:
         self._text = text
         self._wait = wait or self._wait_for_end
         self._is_over = False
-        # Unlike the lock of an event, it can't stop a signal handler that interrupts its user.
+        # An event has a lock, which a signal handler might wait for without end. This has none.
         self._ended: SimpleQueue[None] = SimpleQueue()
 
     def __enter__(self) -> Self:

@@ -21,7 +21,7 @@ _OF_THE_CLIENT = ("urllib3.connection", "urllib3.connectionpool", "urllib3.respo
 
 @dataclass(slots=True)
 class _Kind:
-    """Warnings that differ in their values only. Of these the last ones are kept, as an example."""
+    """Warnings that differ in their values only. The last values are kept as an example."""
 
     message: str
     values: tuple[object, ...] = ()

@@ -19,6 +19,7 @@ MAX_BODY = 500
 """The most characters of a response body that an error shows."""
 
 _CONTROL_RUN = re.compile(f"[{CONTROL_CHARACTERS}]+")
+_CONNECTION = re.compile(r"^HTTPS?Connection\(host='([^']*)', port=(\d+)\): ")
 
 
 def one_line(text: str, limit: int = MAX_BODY) -> str:
@@ -103,7 +104,11 @@ def describe_failure(error: BaseException, url: str, timeout: float) -> str:
     # For the client, a body that takes too long is a connection error.
     if isinstance(error, requests.Timeout) or isinstance(root.__cause__, TimeoutError):
         return f"no complete answer from {host} within {timeout:g} s"
-    return f"no answer from {host}: {one_line(str(root))}"
+    # urllib3 begins with the connection. That names a proxy, or what has just been said.
+    reason = _CONNECTION.sub(
+        lambda at: "" if host in (at[1], f"{at[1]}:{at[2]}") else f"{at[1]}:{at[2]}: ", str(root)
+    )
+    return f"no answer from {host}: {one_line(reason)}"
 
 
 def innermost(error: BaseException) -> BaseException:

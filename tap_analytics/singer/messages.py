@@ -50,7 +50,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             A line of JSON in UTF-8, without the end of the line.
         """
         if isinstance(message, SchemaMessage | StateMessage):
-            # Their own method copies the whole schema, or the bookmarks of all accounts, first.
+            # `to_dict` would copy the whole schema, or the bookmarks of all accounts, first.
             values = ((field.name, getattr(message, field.name)) for field in fields(message))
             return encoder.encode({name: value for name, value in values if value is not None})
         return encoder.encode(message.to_dict())

@@ -44,7 +44,7 @@ class StreamMetrics:
         if self._has_ended:
             return
         self._has_ended = True
-        # Counters are only told the sums: they look at the clock each time.
+        # Counters look at the clock each time, so they are told the sums only.
         has_been_read = self._statistics.seconds > 0
         if has_been_read:
             with self._stream.get_http_request_counter() as requests:

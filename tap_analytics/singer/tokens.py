@@ -73,9 +73,9 @@ def token_of(product: Mapping[str, Any], latest: str | None) -> str | None:
 def token_if_empty(token: str, account: Mapping[str, Any]) -> str | None:
     """Return the token of an account in which nothing was listed: it has no bookmark.
 
-    It has a form of its own. Where another bookmark is missing, somebody has taken it out for the
-    account to be read again. And an account may have been empty only as it was being deleted, and
-    come back with all that it had. Then it tells another time of its own.
+    It differs from that of an account with a bookmark: if a bookmark is missing for another reason,
+    the account is read again. It holds the account's own `updated_at`: an account that is deleted
+    while it is read looks empty, and may come back with all that it had.
 
     Args:
         token: Its token if it had a bookmark.

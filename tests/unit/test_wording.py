@@ -6,6 +6,8 @@ import json
 
 import pytest
 import requests
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import NewConnectionError
 
 from tap_analytics.log.redaction import add_secrets
 from tap_analytics.log.wording import MAX_BODY, describe, describe_failure, listed, one_line
@@ -96,6 +98,20 @@ def test_a_reason_that_an_error_holds_as_an_attribute_comes_first() -> None:
     error = requests.ConnectionError(OSError("outer"))
     error.reason = OSError("inner")  # type: ignore[attr-defined] # as urllib3's have
     assert describe_failure(error, "http://h", 30) == "no answer from h: inner"
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("http://h:80/v1", "no answer from h:80: no route"),
+        ("http://h", "no answer from h: no route"),
+        # The proxy on the way can't be reached.
+        ("https://elsewhere/v1", "no answer from elsewhere: h:80: no route"),
+    ],
+)
+def test_a_host_is_named_once_unless_it_is_that_of_a_proxy(url: str, line: str) -> None:
+    error = requests.ConnectionError(NewConnectionError(HTTPConnection("h", 80), "no route"))
+    assert describe_failure(error, url, 30) == line
 
 
 def test_a_timeout_is_described_by_its_length() -> None:
