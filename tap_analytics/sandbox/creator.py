@@ -86,12 +86,15 @@ def _account(row: Row) -> Record:
         "data": {
             product: {
                 **synced,
+                "refresh_since": available,
                 "monitoring_type": "STANDARD",
+                "monitor_type": "STANDARD",
                 "data_available_from": available,
                 "audience": synced,
             }
             for product in ("identity", "engagement", "income", "activity", "publish")
-        },
+        }
+        | {"disconnection_source": ("USER", None)[row.index % 2]},
         **_life(row),
     }
 
@@ -142,7 +145,21 @@ def _profile(row: Row) -> Record:
         "platform_profile_published_at": _stamp(row, row.some_time_before(row.created, 2000)),
         "is_verified": row.index % 5 == 0,
         "is_business": row.index % 3 == 1,
+        **_career(row),
         **_life(row),
+    }
+
+
+def _career(row: Row) -> Record:
+    year = str(2000 + row.index % 20)
+    return {
+        "work_experiences": [{"title": "Editor", "company": "Example Press", "start_date": year}],
+        "education": [{"school": "Example College", "degree": "BA", "end_date": year}],
+        "publications": [{"name": "A Year of Bread", "publisher": "Example Press"}],
+        "certifications": [{"name": "First aid", "authority": "Example Institute"}],
+        "volunteer_experiences": [{"role": "Reader", "organization": "Example Library"}],
+        "honors": [{"title": "Best newcomer", "issued_on": year}],
+        "projects": [{"title": "A hundred portraits", "members": [{"name": row.id[:8]}]}],
     }
 
 
@@ -153,7 +170,14 @@ def _engagement(row: Row) -> Record:
         # Some platforms send fractions where others count.
         "share_count": views / 16 if row.index % 6 == 0 else views // 16,
         "watch_time_in_hours": views / 32,
-        "additional_info": {"replay_count": views // 9, "avg_watch_time_in_sec": 11.25},
+        "replay_count": views // 9,
+        "avg_watch_time_in_sec": 11.25,
+        "repost_count": views // 19,
+        "email_open_rate": 0.375,
+        "email_click_rate": 0.0625,
+        "unsubscribe_count": views // 900,
+        "spam_report_count": views // 9000,
+        "additional_info": {"story_exits": views // 9, "by_source": {"search": views // 3}},
     }
 
 
