@@ -138,6 +138,7 @@ class ParentStream(PerAccountStream, ABC):
                 child.sync_listing(child_context, record)
             if self.connection.failures.reason is not None:
                 raise GivenUpError(self.connection.failures.reason)
+        self.statistics.passed += 1
 
     def _is_kept(self, record: Record) -> bool:
         try:
