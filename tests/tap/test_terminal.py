@@ -367,15 +367,14 @@ def test_in_the_foreground_it_is_the_tap_s(
 class Counting:
     """Draws three rows, each time others."""
 
-    def __init__(self) -> None:
+    def __init__(self, tail: str = "") -> None:
         self.count = 0
-        self.has_drawn = threading.Event()
+        self.tail = tail
 
     def draw(self, width: int, height: int) -> list[str]:
         assert (width, height) == (79, 23)
         self.count += 1
-        self.has_drawn.set()
-        return [f"row {self.count}.{number}" for number in range(3)]
+        return [f"row {self.count}.{number}{self.tail}" for number in range(3)]
 
 
 @contextmanager
@@ -394,7 +393,8 @@ def test_lines_of_other_threads_come_whole_and_in_order(
     monkeypatch.setattr("tap_analytics.log.terminal.TICK", 0.0005)
     reader = threading.Thread(target=terminal.read_to_the_end)
     reader.start()
-    drawing = Counting()
+    # What is left of a longer row would be seen.
+    drawing = Counting("." * 60)
 
     def log(thread: int) -> None:
         for number in range(200):
