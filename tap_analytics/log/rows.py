@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
@@ -51,7 +50,7 @@ class Rows:
         rows = _visible(self._rows(), height)
         self._console.size = (width, height)
         count = len(_HEADERS) if any(row.accounts for row in rows) else len(_HEADERS) - 1
-        while (room := width - self._needed(rows, count)) < 0 and count > 2:  # noqa: PLR2004 - name and records
+        while (room := width - _needed(rows, count)) < 0 and count > 2:  # noqa: PLR2004 - name and records
             count -= 1
         has_bars = count == len(_HEADERS) and room > NARROWEST_BAR
         bar_width = min(room - 1, WIDEST_BAR) if has_bars else 0
@@ -59,10 +58,6 @@ class Rows:
         with self._console.capture() as drawn:
             self._console.print(table)
         return drawn.get().splitlines()
-
-    def _needed(self, rows: Sequence[Row], count: int) -> int:
-        unlimited = self._console.options.update(max_width=sys.maxsize)
-        return self._console.measure(_table(rows, count), options=unlimited).maximum
 
 
 def _visible(rows: Sequence[Row], height: int) -> Sequence[Row]:
@@ -77,9 +72,13 @@ def _visible(rows: Sequence[Row], height: int) -> Sequence[Row]:
     return [*rows[first : first + room], rows[-1]]
 
 
-def _table(
-    rows: Sequence[Row], count: int, bar_width: int = 0, *, has_header: bool = True
-) -> Table:
+def _needed(rows: Sequence[Row], count: int) -> int:
+    # `rich` would measure a table as long as it takes to draw it.
+    columns = [*zip(_HEADERS, *map(_cells, rows), strict=True)][:count]
+    return sum(max(map(len, column)) for column in columns) + count - 1
+
+
+def _table(rows: Sequence[Row], count: int, bar_width: int, *, has_header: bool) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=has_header)
     for number, header in enumerate(_HEADERS[:count]):
         table.add_column(header, justify="right" if number else "left", no_wrap=True)

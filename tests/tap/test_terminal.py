@@ -195,7 +195,7 @@ def test_streams_by_account_have_a_bar_of_the_accounts(
     sandbox.intercept = hold
     with on_terminal(terminal, tmp_path, config, state=state):
         # The first page of accounts has ten, the last sync had them all.
-        terminal.wait_for(rf"^content_items .* 4/{known} ━━*╸? *━*$")
+        terminal.wait_for(rf"^content_items .* 4/{known} ━[━╸╺]+$")
         terminal.wait_for(rf"^social_income_transactions .* 4/{known} ")
         may_go_on.set()
         terminal.read_to_the_end()
