@@ -45,8 +45,11 @@ class PerAccountStream(IncrementalStream, ABC):
         Args:
             state: The state of the stream, which changes with the tokens.
         """
-        known = (len(state.get(key, ())) for key in (ACCOUNTS, TOKENS))
-        self.statistics.expected = max(known)
+        # Tokens may have any form: those that aren't right don't count.
+        known = (state.get(key) for key in (ACCOUNTS, TOKENS))
+        self.statistics.expected = max(
+            len(accounts) if isinstance(accounts, dict) else 0 for accounts in known
+        )
         reads_all = self.parent_stream_type is None or self.is_full_table
         is_used = self.config["skip_unsynced_accounts"] and not reads_all
         # What decides which records of an account are due, besides its bookmark.
