@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from singer_sdk.plugin_base import JSONSchemaValidator
 
+from tap_analytics.config import maps
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.log.wording import listed, one_line
 
@@ -54,7 +55,12 @@ def find_errors(
     """
     for name in [name for name, value in config.items() if value is None]:
         del config[name]
-    errors = [_explain(error) for error in JSONSchemaValidator(schema).iter_errors(config)]
+    stream_maps = config.get("stream_maps")
+    # The SDK's schema of maps fails on some of these errors, and says little of the others.
+    errors = [*maps.find_errors(stream_maps)] if isinstance(stream_maps, dict) else []
+    errors = errors or [
+        _explain(error) for error in JSONSchemaValidator(schema).iter_errors(config)
+    ]
     if errors:
         return errors
     errors = [*_find_rule_errors(config, apis)]

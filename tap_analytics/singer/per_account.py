@@ -5,8 +5,16 @@ from __future__ import annotations
 from abc import ABC
 from typing import TYPE_CHECKING, Any
 
+from tap_analytics.singer.bookmarks import ACCOUNTS
 from tap_analytics.singer.replication import IncrementalStream, account_of
-from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_if_empty, token_of
+from tap_analytics.singer.tokens import (
+    TOKENS,
+    Tokens,
+    is_settled,
+    product_of,
+    token_if_empty,
+    token_of,
+)
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -37,6 +45,11 @@ class PerAccountStream(IncrementalStream, ABC):
         Args:
             state: The state of the stream, which changes with the tokens.
         """
+        # Tokens may have any form: those that aren't right don't count.
+        known = (state.get(key) for key in (ACCOUNTS, TOKENS))
+        self.statistics.expected = max(
+            len(accounts) if isinstance(accounts, dict) else 0 for accounts in known
+        )
         reads_all = self.parent_stream_type is None or self.is_full_table
         is_used = self.config["skip_unsynced_accounts"] and not reads_all
         # What decides which records of an account are due, besides its bookmark.

@@ -111,8 +111,11 @@ class ListingStream(RetryingStream, ABC):
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         paginator = self._paginator
         page, is_probe = paginator.current_value, paginator.is_probe
+        is_first_pass = paginator.is_first_pass
         is_sent_ahead = self.requests_session.is_sent_ahead(response)
         records = paginator.read(response, is_sent_ahead=is_sent_ahead)
+        if is_first_pass:
+            self.statistics.listed += len(records)
         if paginator.has_shifted:
             # The pages sent for ahead are from elsewhere in the listing.
             self.look_ahead.end_listing(self.context)

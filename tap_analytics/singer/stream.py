@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, cast
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_analytics._compat import override
-from tap_analytics.exceptions import GivenUpError, InvalidRecordError
+from tap_analytics.exceptions import GivenUpError, InvalidRecordError, StreamMapError
 from tap_analytics.log.wording import one_line
 from tap_analytics.singer.bookmarks import open_bookmarks
 from tap_analytics.singer.children import ParentStream
@@ -230,5 +230,5 @@ def _line_of(stream: AnalyticsStream, error: Exception) -> str:
     line = str(error)
     if isinstance(error, FatalAPIError):
         return line
-    is_ours = isinstance(error, InvalidRecordError)
+    is_ours = isinstance(error, InvalidRecordError | StreamMapError)
     return stream.line(line if is_ours else f"{type(error).__name__}: {one_line(line)}")

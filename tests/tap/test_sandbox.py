@@ -259,6 +259,11 @@ def test_requests_fail_in_all_ways_but_never_thrice_in_a_row() -> None:
         assert [outcome(sandbox) for _ in range(20)] == outcomes[:20]
 
 
+def test_at_a_fail_rate_of_1_every_request_fails() -> None:
+    with Sandbox(fail_rate=1) as sandbox:
+        assert not any(outcome(sandbox) == "200" for _ in range(60))
+
+
 def test_an_interceptor_answers_first_or_leaves_it(sandbox: Sandbox) -> None:
     replies = {
         "json": Reply.json({"data": []}, status=503, headers={"Retry-After": "7"}),
