@@ -57,10 +57,18 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "content_by_account",
         th.BooleanType,
-        default=False,
         title="Content by account",
         description="List content_items and social_income_transactions once per account, "
-        "as the live creator API requires.",
+        "as the live creator API requires. Not set, true at getphyllo.com and insightiq.ai, "
+        "false elsewhere.",
+    ),
+    th.Property(
+        "all_streams",
+        th.BooleanType,
+        default=False,
+        title="All streams",
+        description="Also extract the further listings of both APIs; those of the creator API only "
+        "with content_by_account.",
     ),
     th.Property(
         "skip_unsynced_accounts",
@@ -86,9 +94,9 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "page_size",
         th.IntegerType(minimum=2, maximum=100),
-        default=10,
         title="Page size",
-        description="Records per page of the creator API, 2 to 100.",
+        description="Records per page of the creator API, 2 to 100. Not set, 100 at getphyllo.com "
+        "and insightiq.ai, 10 elsewhere.",
     ),
     th.Property(
         "max_concurrent_requests",

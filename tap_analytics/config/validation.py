@@ -41,7 +41,7 @@ def find_errors(
 ) -> list[str]:
     """Find what is wrong with the settings. Defaults are filled in on the way.
 
-    A setting that is null is one that is not set.
+    A setting that is null is one that is not set. A part of an address may be a number.
 
     Args:
         config: The settings.
@@ -54,6 +54,10 @@ def find_errors(
     """
     for name in [name for name, value in config.items() if value is None]:
         del config[name]
+    for name in {name for api in apis for name in api.location}:
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            config[name] = str(value)
     errors = [_explain(error) for error in JSONSchemaValidator(schema).iter_errors(config)]
     if errors:
         return errors

@@ -11,7 +11,7 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 
 from tap_analytics._compat import override
-from tap_analytics.config import validation
+from tap_analytics.config import defaults, validation
 from tap_analytics.singer import catalog as catalogs
 from tap_analytics.singer import state as states
 from tap_analytics.singer.api import parents_of_streams
@@ -148,14 +148,20 @@ class CheckedTap(Tap, ABC):
         errors = validation.find_errors(
             self._config, self.config_jsonschema, self.apis, _find_batch_errors
         )
+        chosen = [*defaults.fill_in(self._config)]
         if errors and raise_errors:
             raise invalid(errors)
         if not errors:
+            for line in chosen if self._reaches(defaults.URL_SETTING) else ():
+                self.logger.info("%s", line)
             for warning in validation.find_warnings(
                 self._config, self.config_jsonschema, self.apis
             ):
                 self.logger.warning("%s", warning)
         return errors
+
+    def _reaches(self, url_setting: str) -> bool:
+        return any(a.url_setting == url_setting and a.is_configured(self.config) for a in self.apis)
 
 
 def _find_batch_errors(config: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,14 @@ from abc import ABC
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics.singer.replication import IncrementalStream, account_of
-from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_if_empty, token_of
+from tap_analytics.singer.tokens import (
+    Tokens,
+    is_absent,
+    is_settled,
+    product_of,
+    token_if_empty,
+    token_of,
+)
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -19,7 +26,7 @@ class PerAccountStream(IncrementalStream, ABC):
     """A stream that may be listed once per account."""
 
     product: str | None = None
-    """The product of an account that the stream belongs to."""
+    """The product of an account that the stream belongs to, or a part such as `identity.audience`."""
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
@@ -68,8 +75,16 @@ class PerAccountStream(IncrementalStream, ABC):
         token = token_of(product, self.connection.latest_bookmark)
         return token_if_empty(token, parent_record) if token and is_empty else token
 
+    def is_absent(self, parent_record: Record) -> bool:
+        """Return whether an account tells that it has nothing to list: it lacks the product.
+
+        Args:
+            parent_record: The account, as it was listed.
+        """
+        return is_absent(parent_record, self.product)
+
     def is_skipped(self, context: Context | None, parent_record: Record) -> bool:
-        """Return whether a listing is not asked for, as it can't have changed.
+        """Return whether a listing is not asked for: there is none, or it can't have changed.
 
         Args:
             context: The context of the listing.
@@ -79,5 +94,7 @@ class PerAccountStream(IncrementalStream, ABC):
         account = account_of(context)
         if account is None:
             return False
+        if self.is_absent(parent_record):
+            return True
         token = self.token(parent_record, is_empty=self._bookmarks.start(account) is None)
         return token is not None and self._tokens.hold(account, token)

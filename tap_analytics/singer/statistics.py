@@ -26,7 +26,8 @@ class StreamStatistics:
         requests: Requests sent, including those sent ahead that turned out not to be needed.
         retries: Requests repeated because the one before has failed.
         throttled: Answers that say that there are too many requests: status 429 or 503.
-        skipped: Listings that were not asked for, as they can't have changed.
+        skipped: Listings that were not asked for: the account lacks the product, or they can't have
+            changed.
         seconds: Time spent on the stream, without the time spent on its children.
     """
 
