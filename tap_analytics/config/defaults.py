@@ -7,8 +7,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tap_analytics.log.wording import one_line
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
@@ -40,9 +38,9 @@ def fill_in(config: MutableMapping[str, Any]) -> Iterator[str]:
     chosen = {name: value for name, value in defaults.items() if name not in config}
     config.update(chosen)
     if chosen:
-        values = " and ".join(f"`{name}` is {json.dumps(value)}" for name, value in chosen.items())
-        needs = "needs" if is_live else "does not need more"
-        yield f"{values}: {one_line(str(url), 200)} {needs}"
+        values = ", ".join(f"`{name}` {json.dumps(value)}" for name, value in chosen.items())
+        service = "the live service" if is_live else "another host than the live service's"
+        yield f"Not set, so chosen for {service}: {values}"
 
 
 def is_at_live_service(url: str) -> bool:

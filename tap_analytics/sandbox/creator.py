@@ -173,14 +173,7 @@ def _engagement(row: Row) -> Record:
 
 
 def content_item(row: Row) -> Record:
-    """Return a content item, or an article of a publication, which has the same fields.
-
-    Args:
-        row: The record's row.
-
-    Returns:
-        A new record.
-    """
+    """Return a content item, or an article of a publication, which has the same fields."""
     account = account_of(row)
     topic = row.random.choice(_TOPICS)
     tag = topic.lower().replace(" ", "")

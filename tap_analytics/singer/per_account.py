@@ -26,7 +26,7 @@ class PerAccountStream(IncrementalStream, ABC):
     """A stream that may be listed once per account."""
 
     product: str | None = None
-    """The product of an account that the stream belongs to, or a part such as `identity.audience`."""
+    """The product of an account that the stream belongs to, or a part of one, with a dot."""
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
@@ -75,14 +75,6 @@ class PerAccountStream(IncrementalStream, ABC):
         token = token_of(product, self.connection.latest_bookmark)
         return token_if_empty(token, parent_record) if token and is_empty else token
 
-    def is_absent(self, parent_record: Record) -> bool:
-        """Return whether an account tells that it has nothing to list: it lacks the product.
-
-        Args:
-            parent_record: The account, as it was listed.
-        """
-        return is_absent(parent_record, self.product)
-
     def is_skipped(self, context: Context | None, parent_record: Record) -> bool:
         """Return whether a listing is not asked for: there is none, or it can't have changed.
 
@@ -94,7 +86,21 @@ class PerAccountStream(IncrementalStream, ABC):
         account = account_of(context)
         if account is None:
             return False
-        if self.is_absent(parent_record):
+        if is_absent(parent_record, self.product):
             return True
         token = self.token(parent_record, is_empty=self._bookmarks.start(account) is None)
         return token is not None and self._tokens.hold(account, token)
+
+    def skip(self, context: Context | None, parent_record: Record) -> None:
+        """Note that a listing is not asked for.
+
+        Args:
+            context: The context of the listing.
+            parent_record: The account, as it was listed.
+        """
+        self.statistics.skipped += 1
+        if is_absent(parent_record, self.product):
+            # As if nothing was listed: should the account get the product, all of it is due.
+            account = account_of(context)
+            self._tokens.drop(account)
+            self._bookmarks.complete(account, is_settled=False, is_empty=True)

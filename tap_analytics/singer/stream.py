@@ -141,9 +141,7 @@ class AnalyticsStream(ParentStream, ABC):
             self.failures.cut_short()
             return
         if self.is_skipped(context, parent_record):
-            self.statistics.skipped += 1
-            if self.is_absent(parent_record):
-                self._note_absence(account_of(context))
+            self.skip(context, parent_record)
             return
         self.context = MappingProxyType(dict(context)) if context else None
         progress = self._run.progress if self._run else SyncProgress()
@@ -157,12 +155,6 @@ class AnalyticsStream(ParentStream, ABC):
                 raise
             except Exception as error:  # noqa: BLE001 - everything else can still be read
                 self.failures.add(error, _line_of(self, error))
-
-    def _note_absence(self, account: str | None) -> None:
-        # As if nothing was listed: should the account get the product, all of it is new.
-        self._tokens.drop(account)
-        self._unwritten.append(_Reading(account, None, is_settled=True, is_empty=True))
-        self._confirm_written()
 
     def _write_listing(self, context: Context | None, parent_record: Record) -> None:
         output, is_selected = self.output, self.selected
