@@ -181,18 +181,16 @@ def first_seen(account: Record, index: int) -> Record:
 
 
 def _first_entry(account: Record, product: str, index: int) -> Record:
+    status = _first_status(product, index)
+    has_audience = product != "identity" or index % 7 != 3  # noqa: PLR2004 - one in 7
     return {
-        "status": _first_status(product, index),
+        "status": status,
         "last_sync_at": None,
         "refresh_since": None,
         "monitor_type": ("STANDARD", "ADVANCED")[index % 2],
         "data_available_from": account.get("created_at"),
-        "audience": {"status": _first_audience_status(product, index), "last_sync_at": None},
+        "audience": {"status": status if has_audience else NOT_SUPPORTED, "last_sync_at": None},
     }
-
-
-def _first_audience_status(product: str, index: int) -> str:
-    return NOT_SUPPORTED if product == "identity" and index % 7 == 3 else NOT_SYNCED  # noqa: PLR2004
 
 
 def _first_status(product: str, index: int) -> str:

@@ -174,8 +174,9 @@ class SyncProgress:
             rows.append((*counts, f"{seconds:.2f}"))
         # A terminal is 80 wide, and there may be ten million records.
         widths = [10, *(len(name) + 1 for name in names[1:])]
+        width_of_names = max(26, *(len(row[0]) for row in rows))
         return "\n".join(
-            f"{name:<26}" + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
+            f"{name:<{width_of_names}}" + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
             for name, *row in rows
         )
 
