@@ -20,8 +20,8 @@ DAY_ZERO = datetime(2026, 1, 5, tzinfo=UTC)
 
 # No record lacks these: listings are filtered by them, or they show that a record has changed.
 _ALWAYS = frozenset(
-    {"account", "amount", "balance_at", "engagement", "id", "name", "payout_at", "reputation"}
-    | {"status", "transaction_at", "updated_at"}
+    {"account", "activity_type", "amount", "balance", "balance_at", "countries", "engagement"}
+    | {"id", "name", "payout_at", "reputation", "status", "transaction_at", "updated_at"}
 )
 _HALF_AN_EMOJI = "\ud83d"
 _NOT_A_DOUBLE = 2**53 + 1
