@@ -119,6 +119,8 @@ def find_warnings(
         yield f"`start_date` lies in the future: {config['start_date']}"
     if config["skip_unsynced_accounts"] and not config["content_by_account"]:
         yield "`skip_unsynced_accounts` does nothing without `content_by_account`"
+    if config["all_streams"] and not config["content_by_account"]:
+        yield "`all_streams` adds nothing of the creator API without `content_by_account`"
     for api in apis:
         url = urlsplit(config[api.url_setting])
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):
