@@ -176,7 +176,8 @@ class SyncProgress:
         widths = [10, *(len(name) + 1 for name in names[1:])]
         width_of_names = max(26, *(len(row[0]) for row in rows))
         return "\n".join(
-            f"{name:<{width_of_names}}" + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
+            f"{name:<{width_of_names}}"
+            + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
             for name, *row in rows
         )
 
