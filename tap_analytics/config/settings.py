@@ -58,10 +58,17 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "content_by_account",
         th.BooleanType,
-        default=False,
         title="Content by account",
-        description="Content and income are listed once per account. Phyllo's live API requires "
-        "it.",
+        description="Content and income are listed once per account. If not set, true at "
+        "getphyllo.com and insightiq.ai, which require it, and false elsewhere.",
+    ),
+    th.Property(
+        "all_streams",
+        th.BooleanType,
+        default=False,
+        title="All streams",
+        description="The further listings of both APIs are streams too. Those of the creator API "
+        "need content_by_account.",
     ),
     th.Property(
         "skip_unsynced_accounts",
@@ -87,9 +94,9 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "page_size",
         th.IntegerType(minimum=2, maximum=100),
-        default=10,
         title="Page size",
-        description="Records per page of the creator API, from 2 to 100.",
+        description="Records per page of the creator API, from 2 to 100. If not set, 100 at "
+        "getphyllo.com and insightiq.ai, and 10 elsewhere.",
     ),
     th.Property(
         "max_concurrent_requests",

@@ -76,7 +76,7 @@ def _step(row: Row, number: int) -> Record:
 
 def _experience(row: Row) -> Record:
     url = f"https://studio.example.com/{row.resource}/{row.id}"
-    kind = row.resource.removesuffix("s")
+    kind = "survey" if row.resource == "nps" else row.resource.removesuffix("s")
     place = {"position": "top", "backdrop": row.random.random() < 0.5, "width": 480}  # noqa: PLR2004
     return {
         "id": row.id,
@@ -184,4 +184,7 @@ BUILDERS: dict[str, Callable[[Row], Record]] = {
     "pins": _experience,
     "tags": _tag,
     "segments": _segment,
+    "mobile": _experience,
+    "embeds": _experience,
+    "nps": _experience,
 }

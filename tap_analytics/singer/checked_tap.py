@@ -16,7 +16,7 @@ from singer_sdk.exceptions import (
 )
 
 from tap_analytics._compat import override
-from tap_analytics.config import maps, validation
+from tap_analytics.config import defaults, maps, validation
 from tap_analytics.log.wording import one_line
 from tap_analytics.singer import catalog as catalogs
 from tap_analytics.singer import state as states
@@ -146,11 +146,6 @@ class CheckedTap(Tap, ABC):
                 raise invalid([problem])
         super().invoke(state=state, catalog=catalog, **kwargs)
 
-    @override
-    def setup_mapper(self) -> None:
-        self.mapper = ShapeMapper(dict(self.config), self.logger)
-        self.mapper.register_raw_streams_from_catalog(self.catalog)
-
     # Settings
 
     @override
@@ -161,7 +156,8 @@ class CheckedTap(Tap, ABC):
             ConfigValidationError: If one does not fit its stream.
         """
         try:
-            super().setup_mapper()
+            self.mapper = ShapeMapper(dict(self.config), self.logger)
+            self.mapper.register_raw_streams_from_catalog(self.catalog)
         except (MapExpressionError, StreamMapConfigError) as error:
             raise invalid([f"`stream_maps`: {one_line(str(error))}"]) from error
 
@@ -172,9 +168,13 @@ class CheckedTap(Tap, ABC):
         errors = validation.find_errors(
             self._config, self.config_jsonschema, self.apis, _find_batch_errors
         )
+        chosen = [*defaults.fill_in(self._config)]
         if errors and raise_errors:
             raise invalid(errors)
         if not errors:
+            urls = [api.url_setting for api in self.apis if api.is_configured(self.config)]
+            for line in chosen if defaults.URL_SETTING in urls else ():
+                self.logger.info("%s", line)
             known = parents_of_streams(self.apis)
             warnings = chain(
                 validation.find_warnings(self._config, self.config_jsonschema, self.apis),

@@ -27,7 +27,8 @@ class StreamStatistics:
         requests: Requests sent, including those sent ahead that turned out not to be needed.
         retries: Requests repeated because the one before has failed.
         throttled: Answers that say that there are too many requests: status 429 or 503.
-        skipped: Listings that were not asked for, as they can't have changed.
+        skipped: Listings that were not asked for: the account lacks the product, or they can't have
+            changed.
         seconds: Time spent on the stream, without the time spent on its children.
         listed: Records that the listing has brought.
         expected: Accounts that it was listed for in the last sync, as far as the state tells.
@@ -206,8 +207,10 @@ class SyncProgress:
             rows.append((stream.name, *counts, f"{seconds:.2f}"))
         # A terminal is 80 wide, and there may be ten million records.
         widths = [10, *(len(name) + 1 for name in _COLUMNS[1:])]
+        width_of_names = max(26, *(len(row[0]) for row in rows))
         return "\n".join(
-            f"{name:<26}" + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
+            f"{name:<{width_of_names}}"
+            + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
             for name, *row in rows
         )
 

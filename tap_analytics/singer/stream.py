@@ -141,7 +141,7 @@ class AnalyticsStream(ParentStream, ABC):
             self.failures.cut_short()
             return
         if self.is_skipped(context, parent_record):
-            self.statistics.skipped += 1
+            self.skip(context, parent_record)
             return
         self.context = MappingProxyType(dict(context)) if context else None
         progress = self._run.progress if self._run else SyncProgress()

@@ -290,7 +290,6 @@ def test_an_account_that_is_not_settled_keeps_the_bookmark_it_had(
         {},
         None,
         products(None),
-        products(None, "NOT_SUPPORTED"),
         {"engagement": {"status": ["SYNCED"]}, "income": {"status": {}}},
         {"engagement": None, "income": None},
         {"engagement": {"status": "SYNCED", "last_sync_at": "no date"}, "income": "no object"},

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from living_api import CREATOR, EXPERIENCE, PRODUCTS, LivingApi, Snapshot
+from living_api import ABSENT, CREATOR, EXPERIENCE, PRODUCTS, LivingApi, Snapshot
 from tap_runner import bookmarks_of, says_that_it_keeps_changing, tokens_of
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Synced:
         """
         for stream, account in () if self.run.status else self.skipped():
             known = {told for told in self.visit.sight.told[stream, account] if told and told[1]}
+            if any(told and told[0] in ABSENT for told in self.visit.sight.told[stream, account]):
+                continue
             if (
                 not self.skips
                 or stream in self.options.full_table

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROWS = 20
-EPOCH_MILLISECONDS = ("launchpads", "banners", "checklists", "pins")
+EPOCH_MILLISECONDS = ("launchpads", "banners", "checklists", "pins", "mobile", "embeds", "nps")
 
 each_stream = pytest.mark.parametrize("stream", BUILDERS)
 
@@ -97,7 +97,7 @@ def test_the_format_date_time_stands_only_at_the_top_level(stream: str) -> None:
 
 
 def test_objects_whose_keys_are_ids_stay_open() -> None:
-    for stream in ("launchpads", "banners", "pins", "flows"):
+    for stream in ("launchpads", "banners", "pins", "flows", "mobile", "embeds", "nps"):
         assert schema_of(stream)["properties"]["tags"]["properties"] == {}
     assert schema_of("checklists")["properties"]["items"]["properties"] == {}
 
