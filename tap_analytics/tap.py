@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from tap_analytics.singer.api import Api
     from tap_analytics.singer.connection import Connection
 
+_BATCHES = (
+    "`batch_config` is set: records go to files, and BATCH messages tell the loader where they "
+    "are. A loader that does not understand these messages loads nothing, and may not say so"
+)
+
 
 class TapAnalytics(CheckedTap):
     """Singer tap for an in-app experience API (Appcues) and a creator API (Phyllo)."""
@@ -92,6 +97,8 @@ class TapAnalytics(CheckedTap):
             IncompleteSyncError: If something could not be read, after everything else.
         """
         self._require_credentials()
+        if self.config.get("batch_config"):
+            self.logger.info(_BATCHES)
         sync = Sync(self.synced_streams, cast("dict[str, Any]", self.state), self.write_message)
         end_on_signals(partial(self._end, sync))
         sync.run(self.connections)

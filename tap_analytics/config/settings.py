@@ -126,6 +126,14 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         description="User-Agent header of requests; tap-analytics/VERSION if not set.",
     ),
     th.Property(
+        "complete_records",
+        th.BooleanType,
+        default=False,
+        title="Complete records",
+        description="Give each record all fields of its schema, in the schema's order, null where "
+        "absent; for loaders that take the columns from the first record.",
+    ),
+    th.Property(
         "emit_activate_version_messages",
         th.BooleanType,
         default=False,

@@ -15,6 +15,7 @@ from tap_analytics.config import validation
 from tap_analytics.singer import catalog as catalogs
 from tap_analytics.singer import state as states
 from tap_analytics.singer.api import parents_of_streams
+from tap_analytics.singer.shape import ShapeMapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -138,6 +139,11 @@ class CheckedTap(Tap, ABC):
             if file is not None and (problem := _find_file_error(file.name)):
                 raise invalid([problem])
         super().invoke(state=state, catalog=catalog, **kwargs)
+
+    @override
+    def setup_mapper(self) -> None:
+        self.mapper = ShapeMapper(dict(self.config), self.logger)
+        self.mapper.register_raw_streams_from_catalog(self.catalog)
 
     # Settings
 

@@ -21,6 +21,7 @@ from tap_analytics.listing.records import RecordReader
 from tap_analytics.listing.timestamps import canonical, earlier
 from tap_analytics.singer.bookmarks import StreamBookmark
 from tap_analytics.singer.reading import ListingStream
+from tap_analytics.singer.shape import is_flattened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +64,11 @@ class IncrementalStream(ListingStream, ABC):
         super().__init__(tap, connection)
         self.full_table_version = tap.initialized_at
         self._bookmarks: Bookmarks = StreamBookmark({}, "updated_at")
-        self.reader = RecordReader(self.schema, partial(self.log, level=logging.WARNING))
+        self.reader = RecordReader(
+            self.schema,
+            partial(self.log, level=logging.WARNING),
+            passes_on=not is_flattened(self.config),
+        )
         self._received_at: datetime | None = None
         # Whether no field is deselected.
         self._is_whole = False

@@ -322,6 +322,16 @@ def test_bookmarks_of_settled_accounts_rise_together(api: ScriptedApi, run_tap: 
         )
 
 
+def test_the_state_names_accounts_in_the_order_in_which_they_are_read(
+    api: ScriptedApi, run_tap: RunTap
+) -> None:
+    # So equal syncs write equal states, whatever the order in which Python keeps a set.
+    api.fill(20, contents=1)
+    run = run_tap(api.creator())
+    for stream in PER_ACCOUNT:
+        assert [*run.state["bookmarks"][stream]["accounts"]] == run.ids("accounts"), stream
+
+
 # Accounts that are gone
 
 

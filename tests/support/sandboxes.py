@@ -32,3 +32,11 @@ def only(api: str, sandbox: Sandbox, **settings: object) -> dict[str, Any]:
     }[api]
     every = impatient(sandbox, **settings)
     return {name: every[name] for name in (*names, "backoff_factor", *settings)}
+
+
+def deselect(catalog: dict[str, Any], *breadcrumbs: tuple[str, ...]) -> None:
+    """Deselect fields in all streams of a catalog."""
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if tuple(item["breadcrumb"]) in breadcrumbs:
+                item["metadata"]["selected"] = False
