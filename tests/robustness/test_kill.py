@@ -324,10 +324,7 @@ def test_all_records_arrive_in_a_database_when_the_tap_is_killed(
 ) -> None:
     chance = Random(f"{history} target-duckdb")  # noqa: S311
     state = None
-    settings: dict[str, Any] = {
-        "content_by_account": history % 2 == 0,
-        "stream_maps": EMPTY_FIRST_COLUMN,
-    }
+    settings: dict[str, Any] = {"content_by_account": history % 2 == 0}
     with Sandbox(rows=25) as sandbox:
         for _ in range(KILLS_WITH_TARGET_DUCKDB):
             count = chance.randrange(length_of_the_rest(sandbox, state))
