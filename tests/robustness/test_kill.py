@@ -301,7 +301,10 @@ def load(folder: Path, output: bytes) -> tuple[int, dict[str, Any] | None]:
         )
     )
     done = subprocess.run(
-        [*DuckDB(folder).command, "--config", config], input=output, capture_output=True, check=False
+        [*DuckDB(folder).command, "--config", config],
+        input=output,
+        capture_output=True,
+        check=False,
     )
     states = done.stdout.splitlines()
     return done.returncode, json.loads(states[-1]) if states else None

@@ -27,6 +27,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
+    def log_message(self, *_what: object) -> None:
+        """Say nothing."""
+
 
 if __name__ == "__main__":
     Handler.session = Session(sys.argv[1])

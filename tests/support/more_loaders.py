@@ -12,7 +12,6 @@ import sys
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.request import urlopen
@@ -27,7 +26,6 @@ from loaders import (
     in_utc,
     kinds_of,
     loads,
-    python_literal,
     typed,
     with_doubles,
 )
@@ -43,7 +41,7 @@ FLAT = {"flattening_enabled": True, "flattening_max_depth": 5}
 
 
 class PipelineWisePostgres(Postgres):
-    """Upserts into PostgreSQL; numbers become doubles, also within JSON."""
+    """Upserts into PostgreSQL; numbers become doubles, also within JSON; text holds escapes."""
 
     requirements = ("pipelinewise-target-postgres==2.1.2", "setuptools<81")
 
@@ -60,9 +58,17 @@ class PipelineWisePostgres(Postgres):
 
     @override
     def in_column(self, definition: dict[str, Any], value: object) -> object:
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return value.isoformat()
-        return with_doubles(value)
+        match value:
+            case str():
+                # A line break arrives as a backslash and an `n`.
+                escaped = json.dumps(value, ensure_ascii=False)[1:-1]
+                return escaped.replace(r"\"", '"').replace(r"\\", "\\")
+            case datetime():
+                return value
+            case date():
+                return value.isoformat()
+            case _:
+                return double(value) if "number" in kinds_of(definition) else with_doubles(value)
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
@@ -80,10 +86,7 @@ class ParquetPostgres(Postgres):
 
     @override
     def columns(self, stream: str) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
-        return {
-            name: column
-            for name, column in super().columns(stream).items()
-        }
+        return {name: column for name, column in super().columns(stream).items()}
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
@@ -145,9 +148,7 @@ class SQLite(Flattened):
                 values = dict(zip(names, row, strict=True))
                 values.pop("__loaded_at")
                 columns = self.columns(stream)
-                yield {
-                    name: self._value(columns[name][1], value) for name, value in values.items()
-                }
+                yield {name: self._value(columns[name][1], value) for name, value in values.items()}
 
     @staticmethod
     def _value(definition: dict[str, Any], value: Any) -> object:  # noqa: ANN401 - any of SQLite's
@@ -163,43 +164,25 @@ class SQLite(Flattened):
         return typed(definition, value)
 
 
-class SingerCSV(Flattened):
-    """Writes new files in each run, with a header made from the first record."""
+class CSVFiles(Flattened):
+    """Writes files with a header; none at all and empty text are the same in them."""
 
-    requirements = ("target-csv==0.3.0", "setuptools<81")
     program = "target-csv"
-    wants: Mapping[str, object] = FLAT | {"complete_records": True}
-
-    def __init__(self, folder: Path) -> None:
-        """Prepare to load, see `Loader`."""
-        super().__init__(folder)
-        self._numbers = count()
-        self._runs: list[Path] = []
 
     @property
-    @override
-    def environment(self) -> dict[str, str]:
-        return super().environment | {"PYTHONPATH": str(SUPPORT / "old_python")}
-
-    @override
-    def config(self) -> dict[str, Any]:
-        # A file name tells the second, and two runs of one second share a file.
-        run = self.folder / f"{next(self._numbers)}"
-        run.mkdir()
-        self._runs.append(run)
-        return {"destination_path": str(run), "disable_collection": True}
+    def folders(self) -> list[Path]:
+        """The folders with the files of each run, in order."""
+        return [self.folder]
 
     @override
     def in_column(self, definition: dict[str, Any], value: object) -> object:
-        if value == "" and kinds_of(definition) == {"string"}:
-            return None
-        return double(value) if "number" in kinds_of(definition) else value
+        return None if value == "" and kinds_of(definition) == {"string"} else value
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
         columns = self.columns(stream)
-        for run in self._runs:
-            for path in run.glob(f"{stream}-*.csv"):
+        for folder in self.folders:
+            for path in sorted(folder.glob(f"{stream}-*.csv")):
                 with path.open(encoding="utf-8", newline="") as lines:
                     for row in csv.DictReader(lines, strict=True):
                         yield {
@@ -216,15 +199,14 @@ class SingerCSV(Flattened):
         if kinds == {"boolean"}:
             return text == "True"
         if kinds & {"number", "integer"}:
-            return Decimal(repr(float(text)))
+            return Decimal(text)
         return typed(definition, text)
 
 
-class FlatCSV(Flattened):
+class FlatCSV(CSVFiles):
     """Meltano's loader for CSV files, with columns in place of objects."""
 
     requirements = ("meltanolabs-target-csv~=0.5.0",)
-    program = "target-csv"
 
     @override
     def config(self) -> dict[str, Any]:
@@ -234,30 +216,41 @@ class FlatCSV(Flattened):
             "timestamp_format": "%Y%m%dT%H%M%S%f",
         }
 
+
+class SingerCSV(CSVFiles):
+    """Takes the columns from each record anew, and writes a header for the first one."""
+
+    requirements = ("target-csv==0.3.0", "setuptools<81")
+    wants: Mapping[str, object] = FLAT | {"complete_records": True}
+
+    @property
+    @override
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"PYTHONPATH": str(SUPPORT / "old_python")}
+
+    @property
+    @override
+    def folders(self) -> list[Path]:
+        return sorted(self.folder.glob("run-*"))
+
+    @override
+    def config(self) -> dict[str, Any]:
+        # A file name tells the second, and two runs of one second share a file.
+        run = self.folder / f"run-{len(self.folders)}"
+        run.mkdir()
+        return {"destination_path": str(run), "disable_collection": True}
+
     @override
     def in_column(self, definition: dict[str, Any], value: object) -> object:
-        return None if value == "" and kinds_of(definition) == {"string"} else value
-
-    @override
-    def rows(self, stream: str) -> Iterator[dict[str, Any]]:
-        columns = self.columns(stream)
-        for path in sorted(self.folder.glob(f"{stream}-*.csv")):
-            with path.open(encoding="utf-8", newline="") as lines:
-                for row in csv.DictReader(lines, strict=True):
-                    yield {name: self._value(columns[name][1], text) for name, text in row.items()}
+        if "number" in kinds_of(definition):
+            return double(value)
+        return super().in_column(definition, value)
 
     @staticmethod
+    @override
     def _value(definition: dict[str, Any], text: str) -> object:
-        kinds = kinds_of(definition)
-        if text == "":
-            return None
-        if kinds & {"array", "object"}:
-            return loads(text)
-        if kinds == {"boolean"}:
-            return text == "True"
-        if kinds & {"number", "integer"}:
-            return Decimal(text)
-        return typed(definition, text)
+        value = CSVFiles._value(definition, text)
+        return double(value) if "number" in kinds_of(definition) else value
 
 
 class Stitch(Loader):
@@ -317,9 +310,7 @@ class Snowflake(Loader):
 
     @override
     def in_column(self, definition: dict[str, Any], value: object) -> object:
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return value.isoformat()
-        return with_doubles(value)
+        return double(value) if "number" in kinds_of(definition) else with_doubles(value)
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
@@ -372,6 +363,9 @@ class ClickHouse(Loader):
                 return None
             case None:
                 return next((self.nothing[kind] for kind in kinds if kind in self.nothing), None)
+            case datetime(year=1):
+                # It is sent as `1-01-01`, and a column has room for 1970 to 2106.
+                return value.replace(year=2001)
             case datetime():
                 return value.replace(microsecond=0)
             case date():
