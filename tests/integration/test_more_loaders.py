@@ -9,31 +9,33 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loaders import JSONL, STREAMS, TAP, Loader, expected
+from loaders import JSONL, STREAMS, TAP, Loader, expected, tool
 from more_loaders import (
-    FLAT,
+    OLD_PYTHON,
     ClickHouse,
     FlatCSV,
     ParquetPostgres,
+    ParquetViews,
     PipelineWisePostgres,
     SingerCSV,
     Snowflake,
     SQLite,
     Stitch,
     clickhouse,
-    isolated,
 )
 from sandboxes import impatient
 
 from tap_analytics.sandbox import Sandbox
+from tap_analytics.sandbox.demo import demo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from typing import TypeAlias
+
+    Extract: TypeAlias = Callable[[Mapping[str, object]], list["Day"]]
 
 pytestmark = pytest.mark.slow
-
-JSONL_BATCHES = {"encoding": {"format": "jsonl", "compression": "gzip"}}
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,6 @@ class Day:
     messages: Path
     state: dict[str, Any]
     held: dict[str, list[dict[str, Any]]]
-
-
-Extract = "Callable[[Mapping[str, object]], list[Day]]"
 
 
 @pytest.fixture(scope="session")
@@ -140,3 +139,64 @@ def test_two_days_of_changes_are_in_the_tables(
     for stream in STREAMS:
         ids = [row["id"] for row in loader.rows(stream)]
         assert (len(ids) == len(set(ids))) == (kind in UPSERTS)
+
+
+@pytest.fixture(scope="session")
+def batched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Settings that have Parquet files written."""
+    root = tmp_path_factory.mktemp("batches")
+    return {"batch_config": {"encoding": {"format": "parquet"}, "storage": {"root": str(root)}}}
+
+
+def test_two_days_of_parquet_files_are_in_the_tables_of_postgresql(
+    make: Callable[[type[Loader]], Loader], extract: Extract, batched: dict[str, object]
+) -> None:
+    loader = make(ParquetPostgres)
+    for day in extract(batched):
+        assert loader.load(day.messages) == day.state
+        assert_holds(loader, day.held)
+
+
+def test_the_views_of_the_demo_show_what_was_served(tmp_path: Path) -> None:
+    loader = ParquetViews(tmp_path)
+    for day in range(2):
+        assert demo(tmp_path) == 0
+        with Sandbox(rows=200, day=day) as sandbox:
+            assert_holds(loader, sandbox.data)
+
+
+def test_the_mapper_of_meltano_passes_on_what_it_does_not_map(
+    make: Callable[[type[Loader]], Loader], extract: Extract, tmp_path: Path
+) -> None:
+    loader = make(JSONL)
+    maps = {"profiles": {"emails": "__NULL__", "country": "country.lower() if country else None"}}
+    (tmp_path / "maps.json").write_text(json.dumps({"stream_maps": maps}))
+    mapper = tool("meltano-map-transform", "meltano-map-transform==0.12.3")
+    for day in extract({}):
+        mapped = tmp_path / "mapped.jsonl"
+        with day.messages.open("rb") as messages, mapped.open("wb") as output:
+            command = [*mapper, "--config", "maps.json"]
+            subprocess.run(command, stdin=messages, stdout=output, check=True, cwd=tmp_path)
+        assert loader.load(mapped) == day.state
+        profiles = [
+            record | {"emails": None, "country": (record.get("country") or "").lower() or None}
+            for record in day.held["profiles"]
+        ]
+        assert_holds(loader, day.held | {"profiles": profiles})
+
+
+@pytest.mark.parametrize("wants", [{}, SingerCSV.wants], ids=["plain", "flat and complete"])
+def test_the_checker_of_singer_finds_nothing_wrong(
+    extract: Extract, wants: Mapping[str, object]
+) -> None:
+    checker = tool("singer-check-tap", "singer-tools==0.4.1", "setuptools<81")
+    for day in extract(wants):
+        done = subprocess.run(
+            checker,
+            input=day.messages.read_bytes(),
+            capture_output=True,
+            check=False,
+            env=os.environ | OLD_PYTHON,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert b"13 schema messages" in done.stdout

@@ -36,6 +36,24 @@ TAP = Path(sys.executable).with_name("tap-analytics")
 loads = partial(json.loads, parse_float=Decimal)
 
 
+def tool(program: str, *requirements: str) -> list[str]:
+    """Make the command that runs a program in an environment of its own.
+
+    Args:
+        program: Its name.
+        *requirements: What is installed, the program's package first.
+
+    Returns:
+        The command without the program's options.
+    """
+    first, *others = requirements
+    extra = [argument for other in others for argument in ("--with", other)]
+    return [
+        *(find_uv_bin(), "tool", "run", "--quiet", "--python", sys.executable),
+        *("--from", first, *extra, program),
+    ]
+
+
 class Loader(ABC):
     """A loader, run in an environment of its own.
 
@@ -62,19 +80,14 @@ class Loader(ABC):
     @property
     def command(self) -> list[str]:
         """The command without its options."""
-        first, *others = self.requirements
-        extra = [argument for other in others for argument in ("--with", other)]
-        return [
-            *(find_uv_bin(), "tool", "run", "--quiet", "--python", sys.executable),
-            *("--from", first, *extra, self.program),
-        ]
+        return tool(self.program, *self.requirements)
 
     @property
     def environment(self) -> dict[str, str]:
         """Variables that are added to those of this process."""
         overrides = self.folder / "overrides.txt"
         overrides.write_text("\n".join(self.overrides))
-        return {"UV_OVERRIDE": str(overrides)}
+        return {"UV_OVERRIDE": str(overrides), "UV_COMPILE_BYTECODE": "1"}
 
     @abstractmethod
     def config(self) -> dict[str, Any]:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SUPPORT = Path(__file__).parent
+# Some were written before Python 3.10.
+OLD_PYTHON = {"PYTHONPATH": str(SUPPORT / "old_python")}
+TEXT = {"type": "string"}
 FLAT = {"flattening_enabled": True, "flattening_max_depth": 5}
 
 
@@ -63,12 +66,10 @@ class PipelineWisePostgres(Postgres):
                 # A line break arrives as a backslash and an `n`.
                 escaped = json.dumps(value, ensure_ascii=False)[1:-1]
                 return escaped.replace(r"\"", '"').replace(r"\\", "\\")
-            case datetime():
-                return value
-            case date():
-                return value.isoformat()
+            case _ if "number" in kinds_of(definition):
+                return double(value)
             case _:
-                return double(value) if "number" in kinds_of(definition) else with_doubles(value)
+                return with_doubles(day_as_text(value))
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
@@ -79,24 +80,63 @@ class PipelineWisePostgres(Postgres):
             }
 
 
+def day_as_text(value: object) -> object:
+    """Spell a date as JSON does."""
+    is_day = isinstance(value, date) and not isinstance(value, datetime)
+    return value.isoformat() if is_day else value
+
+
+def with_rescued(row: dict[str, Any]) -> dict[str, Any]:
+    """Put values where they were before they turned out not to fit their columns."""
+    return row | loads(row.pop("_rescued_data") or "{}")
+
+
 class ParquetPostgres(Postgres):
-    """Upserts into PostgreSQL what it reads from Parquet files."""
+    """Upserts into PostgreSQL what it reads from Parquet files; JSON is text there."""
 
     requirements = (*Postgres.requirements, "pyarrow>=19")
 
     @override
-    def columns(self, stream: str) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
-        return {name: column for name, column in super().columns(stream).items()}
+    def in_column(self, definition: dict[str, Any], value: object) -> object:
+        return value
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
         for row in super().rows(stream):
-            yield {
-                name: loads(row[name])
-                if row[name] is not None and kinds_of(definition) & {"array", "object"}
-                else row[name]
-                for name, definition in SCHEMAS[stream].items()
-            }
+            yield with_rescued(
+                {
+                    name: loads(value)
+                    if value is not None
+                    and kinds_of(SCHEMAS[stream].get(name, TEXT)) & {"array", "object"}
+                    else value
+                    for name, value in row.items()
+                }
+            )
+
+
+class ParquetViews(Loader):
+    """No loader at all: the views of the demo, in DuckDB."""
+
+    @override
+    def config(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @override
+    def in_column(self, definition: dict[str, Any], value: object) -> object:
+        return day_as_text(value)
+
+    @override
+    def rows(self, stream: str) -> Iterator[dict[str, Any]]:
+        with duckdb.connect(str(self.folder / "analytics.duckdb"), read_only=True) as connection:
+            found = connection.execute(f'SELECT * FROM raw."{stream}"')  # noqa: S608 - a known name
+            names = [column[0] for column in found.description or ()]
+            kinds = [str(column[1]) for column in found.description or ()]
+            for values in found.fetchall():
+                row = dict(zip(names, values, strict=True))
+                rescued = row["_rescued_data"]
+                decoded = map(DuckDB.value, kinds, values)
+                row = dict(zip(names, decoded, strict=True)) | {"_rescued_data": rescued}
+                yield with_rescued(row)
 
 
 class Flattened(Loader):
@@ -129,7 +169,7 @@ class SQLite(Flattened):
     @property
     @override
     def environment(self) -> dict[str, str]:
-        return super().environment | {"PYTHONPATH": str(SUPPORT / "old_python")}
+        return super().environment | OLD_PYTHON
 
     @override
     def config(self) -> dict[str, Any]:
@@ -186,11 +226,11 @@ class CSVFiles(Flattened):
                 with path.open(encoding="utf-8", newline="") as lines:
                     for row in csv.DictReader(lines, strict=True):
                         yield {
-                            name: self._value(columns[name][1], text) for name, text in row.items()
+                            name: self.value(columns[name][1], text) for name, text in row.items()
                         }
 
     @staticmethod
-    def _value(definition: dict[str, Any], text: str) -> object:
+    def value(definition: dict[str, Any], text: str) -> object:
         kinds = kinds_of(definition)
         if text == "":
             return None
@@ -226,7 +266,7 @@ class SingerCSV(CSVFiles):
     @property
     @override
     def environment(self) -> dict[str, str]:
-        return super().environment | {"PYTHONPATH": str(SUPPORT / "old_python")}
+        return super().environment | OLD_PYTHON
 
     @property
     @override
@@ -248,8 +288,8 @@ class SingerCSV(CSVFiles):
 
     @staticmethod
     @override
-    def _value(definition: dict[str, Any], text: str) -> object:
-        value = CSVFiles._value(definition, text)
+    def value(definition: dict[str, Any], text: str) -> object:
+        value = CSVFiles.value(definition, text)
         return double(value) if "number" in kinds_of(definition) else value
 
 
@@ -358,27 +398,23 @@ class ClickHouse(Loader):
     @override
     def in_column(self, definition: dict[str, Any], value: object) -> object:
         kinds = kinds_of(definition)
+        if value is None and definition.get("format") != "date-time":
+            value = next((self.nothing[kind] for kind in kinds if kind in self.nothing), None)
         match value:
-            case None if definition.get("format") == "date-time":
-                return None
-            case None:
-                return next((self.nothing[kind] for kind in kinds if kind in self.nothing), None)
             case datetime(year=1):
                 # It is sent as `1-01-01`, and a column has room for 1970 to 2106.
                 return value.replace(year=2001)
             case datetime():
                 return value.replace(microsecond=0)
-            case date():
-                return value.isoformat()
             case int() | Decimal() if "number" in kinds:
                 return single(value)
             case _:
-                return with_doubles(value)
+                return with_doubles(day_as_text(value))
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
         query = f'SELECT * FROM "{stream}" FINAL'.encode()  # noqa: S608 - a known name
-        with urlopen(f"http://127.0.0.1:{self._port}/", query) as answer:  # noqa: S310
+        with urlopen(f"http://127.0.0.1:{self._port}/", query) as answer:
             for line in answer.read().decode().splitlines():
                 row = loads(line)
                 yield {

@@ -16,6 +16,8 @@ from singer_sdk import target_base
 from target_snowflake.connector import SnowflakeConnector  # type: ignore[import-not-found]
 from target_snowflake.target import TargetSnowflake  # type: ignore[import-not-found]
 
+FILL = "insert into staged select index, value from table(flatten(input => parse_json(%s)))"
+
 staged: dict[str, list[str]] = {}
 
 
@@ -42,8 +44,7 @@ def merge(connector: Any, full_table_name: str, **how: Any) -> int:  # noqa: ANN
         run = connection.exec_driver_sql
         run(f"use schema {connector.config['database']}.{connector.config['schema']}")
         run("create or replace table staged (number int, line variant)")
-        rows = "table(flatten(input => parse_json(%s)))"
-        run(f"insert into staged select index, value from {rows}", (f"[{','.join(lines)}]",))
+        run(FILL, (f"[{','.join(lines)}]",))
         run(f"create or replace table source as {source}")
         run(f"{parts[1]}source{parts[3]}")
     return len(lines)
