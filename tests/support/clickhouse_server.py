@@ -27,7 +27,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def log_message(self, *_what: object) -> None:
+    def log_message(  # type: ignore[explicit-override] # there is no `override` here
+        self, *_what: object
+    ) -> None:
         """Say nothing."""
 
 

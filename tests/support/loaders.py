@@ -284,7 +284,7 @@ class Postgres(Loader):
         schema: Of the tables.
     """
 
-    requirements = ("meltanolabs-target-postgres~=0.8.1",)
+    requirements: tuple[str, ...] = ("meltanolabs-target-postgres~=0.8.1",)
     program = "target-postgres"
 
     def __init__(self, folder: Path, port: int, schema: str, **settings: object) -> None:

@@ -82,13 +82,15 @@ class PipelineWisePostgres(Postgres):
 
 def day_as_text(value: object) -> object:
     """Spell a date as JSON does."""
-    is_day = isinstance(value, date) and not isinstance(value, datetime)
-    return value.isoformat() if is_day else value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    return value
 
 
 def with_rescued(row: dict[str, Any]) -> dict[str, Any]:
     """Put values where they were before they turned out not to fit their columns."""
-    return row | loads(row.pop("_rescued_data") or "{}")
+    rescued: dict[str, Any] = loads(row.pop("_rescued_data") or "{}")
+    return row | rescued
 
 
 class ParquetPostgres(Postgres):
