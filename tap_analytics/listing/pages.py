@@ -149,9 +149,16 @@ def _reject_constant(name: str) -> None:
 def _mend(records: list[Any]) -> frozenset[int]:
     mended = set()
     for position, record in enumerate(records):
-        records[position] = clean = _valid_text(record)
-        if clean != record or "\ufffd" in json.dumps(clean, default=str, ensure_ascii=False):
+        # Most records of the page are intact, which is soon seen of their text as a whole.
+        text = json.dumps(record, default=str, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            records[position] = _valid_text(record)
             mended.add(position)
+        else:
+            if "\ufffd" in text:
+                mended.add(position)
     return frozenset(mended)
 
 

@@ -367,7 +367,7 @@ def assert_state_is_never_ahead(run: Run, before: Mapping[str, Any] | None = Non
 
 
 # 25 records: as many batches as fit exactly, one more, and one that is not full.
-@pytest.mark.parametrize("size", [1, 10, 25, 1000])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 10, 25, 1000])
 @pytest.mark.parametrize("per_account", [False, True], ids=["plain", "per account"])
 def test_a_state_never_precedes_a_batch_that_it_stands_for(
     run_tap: RunTap,
