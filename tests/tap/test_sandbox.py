@@ -648,11 +648,11 @@ def columns(output: str, stream: str) -> list[str]:
     return next(line.split()[1:] for line in output.splitlines() if line.startswith(f"{stream} "))
 
 
-def test_the_demo_shows_the_end_of_the_log_if_the_target_fails(tmp_path: Path) -> None:
-    (tmp_path / "analytics.duckdb").write_text("no database")
+def test_the_demo_shows_the_end_of_the_log_if_the_tap_fails(tmp_path: Path) -> None:
+    (tmp_path / "parquet").write_text("no folder")
     result = run("demo", "--to", str(tmp_path))
     assert result.returncode == 1
-    assert "not a valid DuckDB database file" in result.stderr
+    assert "parquet/sync=0 can't be written to" in result.stderr
     assert f"all of its log is in {tmp_path / 'demo.log'}" in result.stderr
     assert not (tmp_path / "state.json").exists()
 
