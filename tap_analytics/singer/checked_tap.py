@@ -165,10 +165,9 @@ class CheckedTap(Tap, ABC):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # Nothing public runs between the reading of the settings and their use.
         self.append_builtin_config(self.config_jsonschema)
-        errors = validation.find_errors(
-            self._config, self.config_jsonschema, self.apis, _find_batch_errors
-        )
-        chosen = [*defaults.fill_in(self._config)]
+        config, schema = self._config, self.config_jsonschema
+        errors = validation.find_errors(config, schema, self.apis, _find_batch_errors)
+        chosen = [*defaults.fill_in(config)]
         if errors and raise_errors:
             raise invalid(errors)
         if not errors:
@@ -177,8 +176,8 @@ class CheckedTap(Tap, ABC):
                 self.logger.info("%s", line)
             known = parents_of_streams(self.apis)
             warnings = chain(
-                validation.find_warnings(self._config, self.config_jsonschema, self.apis),
-                maps.find_warnings(self._config.get("stream_maps", {}), known),
+                validation.find_warnings(config, schema, self.apis),
+                maps.find_warnings(config.get("stream_maps", {}), known),
             )
             for warning in warnings:
                 self.logger.warning("%s", warning)
