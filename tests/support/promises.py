@@ -60,8 +60,8 @@ class Synced:
     def skipped(self) -> Iterator[tuple[str, str]]:
         """Find the listings of accounts that were not asked for.
 
-        An account may be shown on a page that the tap forgets, as it was sent ahead of a change, and
-        be removed before the page is asked for again.
+        An account may be shown on a page that the tap forgets, as it was sent ahead of a change,
+        and be removed before the page is asked for again.
         """
         if self.options.by_account:
             listed = {account.row.id for account in self.visit.api.listed_accounts}
