@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import postgres
+import sandboxes
 from psycopg.types.json import set_json_loads
 from uv import find_uv_bin
 
@@ -30,7 +31,7 @@ SCHEMAS = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))["properties"]
     for path in (Path(__file__).parents[2] / "tap_analytics" / "schemas").glob("*.json")
 }
-STREAMS = tuple(sorted(SCHEMAS))
+STREAMS = tuple(sorted(sandboxes.STREAMS))
 TAP = Path(sys.executable).with_name("tap-analytics")
 
 loads = partial(json.loads, parse_float=Decimal)
