@@ -93,7 +93,10 @@ def test_the_queries_of_the_readme_have_the_answers_that_it_shows(tmp_path: Path
     assert demo(tmp_path) == 0
     blocks = re.findall(r"```(\w+)\n(.*?)\n```", section("Three questions"), flags=re.DOTALL)
     assert [kind for kind, _ in blocks] == ["python", *["sql", "text"] * 3]
+    setting = re.search(r'database\.execute\("(.+)"\)', blocks[0][1])
+    assert setting
     with duckdb.connect(str(tmp_path / "analytics.duckdb"), read_only=True) as database:
+        database.execute(setting[1])
         for (_, query), (_, answer) in zip(blocks[1::2], blocks[2::2], strict=True):
             result = database.sql(query)
             shown = [
