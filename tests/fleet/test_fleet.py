@@ -1,0 +1,204 @@
+"""Airflow on two hosts, of which one dies: what each customer has in PostgreSQL then."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import postgres
+import psycopg
+import pytest
+from fleet import (
+    PROJECT,
+    Airflow,
+    copy_project,
+    install_airflow,
+    install_programs,
+    plain_environment,
+    write_customer,
+)
+from hosts import Host, network
+from loaders import STREAMS, Postgres, expected
+
+from tap_analytics.listing.timestamps import canonical
+from tap_analytics.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make network namespaces"),
+    pytest.mark.skipif(not shutil.which("ip"), reason="iproute2 is not installed"),
+    pytest.mark.skipif(not postgres.find_binaries(), reason="PostgreSQL is not installed"),
+]
+
+LARGEST, REFUSED = "acme", "globex"
+SIZES = {
+    **{LARGEST: 800, "cyberdyne": 11, "duff": 14, "gringotts": 40, REFUSED: 20, "hooli": 25},
+    **{"initech": 5, "oscorp": 60, "stark": 33, "tyrell": 1, "umbrella": 17, "wonka": 0},
+}
+AGAIN = (LARGEST, REFUSED, "hooli", "wonka")
+RETRY_DELAY = timedelta(minutes=6)
+
+Data = dict[str, list[dict[str, Any]]]
+
+
+def wait_until(condition: Callable[[], object], seconds: float) -> None:
+    never = Event()
+    for _ in range(round(seconds / 0.25)):
+        if condition():
+            return
+        never.wait(0.25)
+    message = f"what was waited for has not happened in {seconds} s"
+    raise AssertionError(message)
+
+
+class Trial:
+    """Twelve customers, and what runs for them."""
+
+    def __init__(self, folder: Path, hosts: list[Host], port: int, sandbox: Sandbox) -> None:
+        self.folder = folder
+        self.hosts = hosts
+        self.port = port
+        self.sandbox = sandbox
+        for name, rows in SIZES.items():
+            sandbox.customers.add(name, rows)
+        wrong = {"client_secret": "wrong", "password": "wrong"}
+        customers = {name: self.settings(name) for name in SIZES}
+        customers[REFUSED] |= wrong
+        for host in hosts:
+            copy_project(folder / host.name, customers)
+        url = f"{postgres.USER}@{hosts[0].address}:{port}/{postgres.DATABASE}"
+        self.environment = {
+            "MELTANO_DATABASE_URI": f"postgresql+psycopg://{url}",
+            "TARGET_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg://{url}",
+            # So that the largest is loaded in several transactions.
+            "TARGET_POSTGRES_BATCH_SIZE_ROWS": "500",
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        }
+
+    def settings(self, name: str) -> dict[str, Any]:
+        return self.sandbox.customers[name].settings(self.sandbox.url)
+
+    def data(self, name: str) -> Data:
+        """What the API lists of a customer."""
+        return {stream: list(self.sandbox.customers[name].store.data[stream]) for stream in STREAMS}
+
+    def make_tables_of_meltano(self) -> None:
+        subprocess.run(
+            ["meltano", "state", "list"],
+            cwd=self.folder / self.hosts[0].name,
+            env=plain_environment() | self.environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def select(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with postgres.connect(self.port) as connection:
+            found = connection.execute(query.encode(), parameters)
+            return found.fetchall() if found.description else []
+
+    def is_largest_half_loaded(self) -> bool:
+        try:
+            return bool(self.select(f"SELECT 1 FROM {LARGEST}.accounts LIMIT 1"))
+        except psycopg.errors.UndefinedTable:
+            return False
+
+    def go_on(self, airflow: Airflow) -> None:
+        """Let as much time pass as retries wait: in Airflow, and for the locks of Meltano."""
+        for name in airflow.let_retries_be_due(RETRY_DELAY):
+            self.select(
+                "UPDATE runs SET last_heartbeat_at = last_heartbeat_at - %s "
+                "WHERE state = 'RUNNING' AND job_name LIKE %s",
+                RETRY_DELAY,
+                f"%:{name}",
+            )
+
+    def finish(self, airflow: Airflow, run: str) -> dict[str, tuple[str, str, int]]:
+        def is_over() -> bool:
+            self.go_on(airflow)
+            return airflow.is_over(run)
+
+        wait_until(is_over, 300)
+        return airflow.states(run)
+
+    def bookmarks(self) -> dict[str, dict[str, str]]:
+        """By state and stream."""
+        found = self.select("SELECT state_id, completed_state::json FROM state")
+        return {
+            state_id.removeprefix("fleet:tap-analytics-to-target-postgres:"): {
+                stream: bookmark["replication_key_value"]
+                for stream, bookmark in state.get("singer_state", {}).get("bookmarks", {}).items()
+                if "replication_key_value" in bookmark
+            }
+            for state_id, state in found
+        }
+
+    def loaded_since(self, name: str, stream: str, moment: object) -> set[str]:
+        rows = self.select(
+            f'SELECT id FROM {name}."{stream}" WHERE _sdc_received_at > %s',  # noqa: S608
+            moment,
+        )
+        return {row[0] for row in rows}
+
+    def assert_tables_hold(self, name: str, data: Data) -> None:
+        loader = Postgres(self.folder, self.port, name)
+        for stream in STREAMS:
+            table = loader.table(stream)
+            assert table == expected(loader, stream, data[stream]), (name, stream)
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Iterator[Trial]:
+    install_programs(tmp_path)
+    # As the README sets them, for a test that can't wait a minute.
+    reaping = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1"}
+    with ExitStack() as stack:
+        hosts = stack.enter_context(network("hub", "ada", "bob"))
+        stack.enter_context(hosts[0].entered())
+        address = hosts[0].address
+        port = stack.enter_context(postgres.postgres(address, **reaping, tcp_keepalives_count="3"))
+        sandbox = stack.enter_context(Sandbox(host=address))
+        yield Trial(tmp_path, hosts, port, sandbox)
+
+
+@pytest.fixture
+def airflow(trial: Trial) -> Airflow:
+    hub, *_ = trial.hosts
+    program = trial.folder / "airflow" / "bin" / "airflow"
+    airflow = Airflow(program, trial.folder, trial.hosts, trial.port, **trial.environment)
+    airflow.start()
+    trial.make_tables_of_meltano()
+    wait_until(airflow.is_ready, 180)
+    airflow.call("POST", "/pools", {"name": "customers", "slots": 4})
+    return airflow
+
+
+def kill_the_host_of_the_largest(trial: Trial, airflow: Airflow, run: str) -> str:
+    wait_until(trial.is_largest_half_loaded, 180)
+    state, name, tries = airflow.states(run)[LARGEST]
+    assert (state, tries) == ("running", 1)
+    next(host for host in trial.hosts if host.name == name).die()
+    ((held,),) = trial.select("SELECT state FROM runs WHERE job_name LIKE %s", f"%:{LARGEST}")
+    assert held == "RUNNING"
+    return name
+
+
+def test_customers_are_synced_by_two_hosts_of_which_one_dies(trial: Trial, airflow: Airflow) -> None:
+    run = airflow.trigger()
+    dead = kill_the_host_of_the_largest(trial, airflow, run)
+    ended = trial.finish(airflow, run)
+
+    # The page of the run shows the names. One customer has failed for good, and none with it.
+    assert ended.keys() == SIZES.keys()
+    assert {name for name, (state, *_) in ended.items() if state != "success"} == {REFUSED}
+    assert ended[REFUSED][0::2] == ("failed", 3)
+    assert ended[LARGEST][1:] == (*({"ada", "bob"} - {dead}), 2)
