@@ -147,21 +147,33 @@ class Airflow:
         """Start everything, as if for the first time."""
         with postgres.connect(self._database) as connection:
             connection.execute("CREATE DATABASE airflow")
-        self._run(self.server, "db", "migrate").wait()
+        subprocess.run(
+            [self._program, "db", "migrate"],
+            env=self._environment_of(self.server),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for component in ("scheduler", "api-server", "dag-processor"):
-            self._run(self.server, component)
+            self._start(self.server, component)
         for host in self.workers:
-            self._run(host, "edge", "worker", "--edge-hostname", host.name)
+            self._start(host, "edge", "worker", "--edge-hostname", host.name)
 
-    def _run(self, host: Host, *arguments: str) -> subprocess.Popen[bytes]:
+    def _home(self, host: Host) -> Path:
         home = self._folder / f"airflow-{host.name}"
         home.mkdir(exist_ok=True)
+        return home
+
+    def _environment_of(self, host: Host) -> dict[str, str]:
         dags = {"AIRFLOW__CORE__DAGS_FOLDER": str(self._folder / host.name)}
-        return host.start(
+        return self._environment | dags | {"AIRFLOW_HOME": str(self._home(host))}
+
+    def _start(self, host: Host, *arguments: str) -> None:
+        host.start(
             self._program,
             *arguments,
-            environment=self._environment | dags | {"AIRFLOW_HOME": str(home)},
-            log=home / f"{arguments[0]}.log",
+            environment=self._environment_of(host),
+            log=self._home(host) / f"{arguments[0]}.log",
         )
 
     def call(self, method: str, path: str, content: object = None) -> Any:  # noqa: ANN401 - JSON

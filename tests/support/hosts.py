@@ -1,4 +1,4 @@
-"""Hosts that are network namespaces: each has an address of its own, and all share a kernel and a disk.
+"""Hosts that are network namespaces, on one kernel and one disk.
 
 A thread enters a host, and whatever it opens or starts there stays there.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ _ADDRESS = "192.0.2.{}"
 
 
 def _ip(*arguments: str) -> str:
-    done = subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+    program = shutil.which("ip")
+    assert program, "iproute2 is not installed"
+    done = subprocess.run([program, *arguments], check=True, capture_output=True, text=True)
     return done.stdout
 
 
@@ -46,6 +49,7 @@ class Host:
     name: str
     address: str
     namespace: str
+    _started: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -60,28 +64,25 @@ class Host:
             finally:
                 _enter(before.fileno())
 
-    def start(
-        self, *command: str | Path, environment: dict[str, str], log: Path
-    ) -> subprocess.Popen[bytes]:
+    def start(self, *command: str | Path, environment: dict[str, str], log: Path) -> None:
         """Start a process that runs until the host dies.
 
         Args:
             *command: What to run.
             environment: The environment, whole.
             log: Where its output goes.
-
-        Returns:
-            The process.
         """
         named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name]
         with self.entered(), log.open("ab") as output:
-            return subprocess.Popen(
-                [*named, *command],
-                env=environment,
-                cwd=log.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+            self._started.append(
+                subprocess.Popen(
+                    [*named, *command],
+                    env=environment,
+                    cwd=log.parent,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
             )
 
     def die(self) -> None:
@@ -92,6 +93,8 @@ class Host:
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
+        for process in self._started:
+            process.wait()
 
 
 @contextmanager
