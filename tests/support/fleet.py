@@ -121,7 +121,10 @@ class Airflow:
             "API__PORT": str(_PORT),
             "API__SECRET_KEY": "of the test",
             "API__WORKERS": "1",
-            "API_AUTH__JWT_SECRET": "of the test, and of some length, as it should be",
+            # A worker whose request comes late by more than that gives up: machines of CI stall.
+            "API_AUTH__JWT_LEEWAY": "300",
+            "API_AUTH__JWT_SECRET": "of the test, and as long as it should be, 64 bytes at least "
+            * 2,
             "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
             "CORE__EXECUTOR": "airflow.providers.edge3.executors.EdgeExecutor",
             "CORE__LOAD_EXAMPLES": "False",
@@ -130,6 +133,8 @@ class Airflow:
             f"@{self.server.address}:{database}/airflow",
             "DAG_PROCESSOR__PARSING_PROCESSES": "1",
             "EDGE__API_ENABLED": "True",
+            "EDGE__API_RETRIES": "100",
+            "EDGE__API_RETRY_WAIT_MAX": "1",
             "EDGE__API_URL": f"{url}/edge_worker/v1/rpcapi",
             "EDGE__HEARTBEAT_INTERVAL": "3",
             "EDGE__JOB_POLL_INTERVAL": "1",
