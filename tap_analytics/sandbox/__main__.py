@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
+_LOOPBACK = "127.0.0.1"
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 parser.error("run needs a COMMAND after --")
             return _run(_make_sandbox(options), command)
         case "serve":
-            return _serve(_make_sandbox(options))
+            return _serve(_make_sandbox(options), options)
         case _:
             # Only the demo needs more than the standard library.
             from tap_analytics.sandbox.demo import demo  # noqa: PLC0415
@@ -71,13 +72,11 @@ def _make_parser() -> argparse.ArgumentParser:
         usage="%(prog)s [options] -- COMMAND ...",
         help="run a command with the settings in TAP_ANALYTICS_*, and return its exit code",
     )
-    run.set_defaults(port=0)
+    run.set_defaults(host=_LOOPBACK, port=0, customers=[])
     serve = actions.add_parser(
         "serve", parents=[service], help="print a configuration and stay up until interrupted"
     )
-    serve.add_argument(
-        "--port", type=_number(0, 65_535), default=0, metavar="N", help="port [a free one]"
-    )
+    _add_address(serve)
     demo = actions.add_parser("demo", help="extract everything into a DuckDB file; again for a day")
     demo.add_argument(
         "--to",
@@ -87,6 +86,26 @@ def _make_parser() -> argparse.ArgumentParser:
         help="folder for the results [tap-analytics-demo]",
     )
     return parser
+
+
+def _add_address(serve: argparse.ArgumentParser) -> None:
+    add = serve.add_argument
+    add(
+        "--host",
+        default=_LOOPBACK,
+        help=f"address to listen on [{_LOOPBACK}, which only this machine reaches]",
+    )
+    add("--port", type=_number(0, 65_535), default=0, metavar="N", help="port [a free one]")
+    add(
+        "--customer",
+        type=_customer,
+        dest="customers",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="serve N records per resource to a customer with credentials of its own, and print "
+        "its configuration under its name; once for each customer",
+    )
 
 
 def _make_service_parser() -> argparse.ArgumentParser:
@@ -137,8 +156,16 @@ def _share(text: str) -> float:
     return share
 
 
+def _customer(text: str) -> tuple[str, int]:
+    name, _, rows = text.partition("=")
+    if not name.replace("_", "a").isalnum():
+        message = f"must be a name, =, and a number: {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return name, _number(0)(rows)
+
+
 def _make_sandbox(options: argparse.Namespace) -> Sandbox:
-    return Sandbox(
+    sandbox = Sandbox(
         options.rows,
         latency=options.latency,
         rate_limit=options.rate_limit,
@@ -146,8 +173,12 @@ def _make_sandbox(options: argparse.Namespace) -> Sandbox:
         live=options.live,
         churn=options.churn,
         day=options.day,
+        host=options.host,
         port=options.port,
     )
+    for name, rows in options.customers:
+        sandbox.customers.add(name, rows)
+    return sandbox
 
 
 def _run(sandbox: Sandbox, command: list[str]) -> int:
@@ -175,7 +206,7 @@ def _run(sandbox: Sandbox, command: list[str]) -> int:
     return 128 - status if status < 0 else status
 
 
-def _serve(sandbox: Sandbox) -> int:
+def _serve(sandbox: Sandbox, options: argparse.Namespace) -> int:
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -183,7 +214,14 @@ def _serve(sandbox: Sandbox) -> int:
         sandbox.start()
     except OSError as error:
         return _fail(f"can't listen: {error.strerror}", 1)
-    print(json.dumps(sandbox.settings, indent=2), flush=True)
+    by_name = {name: sandbox.customers[name].settings(sandbox.url) for name, _ in options.customers}
+    print(json.dumps(by_name or sandbox.settings, indent=2), flush=True)
+    if options.host != _LOOPBACK:
+        print(
+            "tap-analytics-sandbox: WARNING: other machines may reach it, its credentials are "
+            "known, and nothing is encrypted",
+            file=sys.stderr,
+        )
     print(f"tap-analytics-sandbox: listening on {sandbox.url}", file=sys.stderr, flush=True)
     stopped.wait()
     sandbox.stop()

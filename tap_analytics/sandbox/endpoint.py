@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
 
 class Endpoint(ABC):
-    """Answers on a port of 127.0.0.1, from threads, while the context lasts."""
+    """Answers on a port, from threads, while the context lasts."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         """Prepare an endpoint. Nothing listens yet.
 
         Args:
             port: The port to listen on. 0 takes a free one.
+            host: The address to listen on. Only this machine reaches the default.
         """
         self._port = port
+        self._host = host
         self._server: Server | None = None
 
     def start(self) -> Self:
@@ -35,9 +37,9 @@ class Endpoint(ABC):
             The endpoint itself.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is taken, or the address is not this machine's.
         """
-        self._server = Server(self._port, self._answer, self._now)
+        self._server = Server((self._host, self._port), self._answer, self._now)
         # `stop` may take as long as this interval, in seconds.
         Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
@@ -81,7 +83,7 @@ class Endpoint(ABC):
         if self._server is None:
             message = "The sandbox is not running"
             raise RuntimeError(message)
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self._host}:{self._server.server_address[1]}"
 
     @abstractmethod
     def _answer(self, request: Request) -> Reply:

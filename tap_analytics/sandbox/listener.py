@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Server(ThreadingMixIn, TCPServer):
-    """Answers on a port of 127.0.0.1, with a thread per connection.
+    """Answers on a port, with a thread per connection.
 
     The standard library's `HTTPServer` also looks up its own name, which may take long.
     """
@@ -41,24 +41,24 @@ class Server(ThreadingMixIn, TCPServer):
 
     def __init__(
         self,
-        port: int,
+        address: tuple[str, int],
         answer: Callable[[Request], Reply],
         now: Callable[[], datetime] = real_time,
     ) -> None:
         """Listen on a port.
 
         Args:
-            port: The port. 0 takes a free one.
+            address: The host and the port to listen on. Port 0 takes a free one.
             answer: Returns the reply to a request. Several threads call it at once.
             now: Returns the time, in UTC, for the header `Date`.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is taken, or the host is not this machine.
         """
         self.answer = answer
         self.now = now
         self._connections: WeakSet[socket] = WeakSet()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(address, _Handler)
 
     @override
     def get_request(self) -> tuple[socket, Any]:

@@ -43,15 +43,16 @@ class LivingStore(Store):
         clock: The time of the services. It starts at the midnight after the day.
     """
 
-    def __init__(self, rows: int, day: int) -> None:
+    def __init__(self, rows: int, day: int, customer: str = "") -> None:
         """Prepare the records.
 
         Args:
             rows: How many records each resource has on day 0. Of what belongs to accounts there
                 is less, because some accounts lack a product.
             day: How many days after day 0 it is.
+            customer: Whose records they are. No two customers have an ID in common.
         """
-        super().__init__(rows, day)
+        super().__init__(rows, day, customer)
         self.clock = Clock(end_of(day))
         self._positions: dict[str, int] = {}
         self._arrived: Counter[str] = Counter()

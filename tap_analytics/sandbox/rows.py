@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from random import Random
+from threading import RLock
 from typing import Any
 
 Record = dict[str, Any]
+
+# Whose records this thread makes.
+_customer: ContextVar[str] = ContextVar("customer", default="")
+
+
+class Custody:
+    """A lock on a customer's records. IDs and chance are the customer's while a thread holds it."""
+
+    def __init__(self, customer: str) -> None:
+        """Prepare a lock.
+
+        Args:
+            customer: The customer's name, or nothing for the records of the README.
+        """
+        self._customer = customer
+        self._lock = RLock()
+        self._before: list[str] = []
+
+    def __enter__(self) -> None:
+        """Wait for the lock. Whoever holds it may take it again."""
+        self._lock.acquire()
+        self._before.append(_customer.get())
+        _customer.set(self._customer)
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the lock."""
+        _customer.set(self._before.pop())
+        self._lock.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +93,13 @@ def make_id(resource: str, index: int) -> str:
     Returns:
         An ID in the form of a UUID, the same in every process.
     """
-    digest = sha256(f"{resource}/{index}".encode()).hexdigest()
+    digest = sha256(_key(resource, index).encode()).hexdigest()
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
+
+
+def _key(resource: str, index: int) -> str:
+    customer = _customer.get()
+    return f"{customer}:{resource}/{index}" if customer else f"{resource}/{index}"
 
 
 def make_random(resource: str, index: int) -> Random:
@@ -77,7 +112,7 @@ def make_random(resource: str, index: int) -> Random:
     Returns:
         A source that draws the same in every process.
     """
-    return Random(f"{resource}/{index}")  # noqa: S311 - guards no secret
+    return Random(_key(resource, index))  # noqa: S311 - guards no secret
 
 
 def stamp(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The sandbox: both APIs on one port of this machine, with what can go wrong on the way to them."""
+"""The sandbox: both APIs on one port, with what can go wrong on the way to them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics.sandbox.clock import real_time
+from tap_analytics.sandbox.customers import Customers
 from tap_analytics.sandbox.endpoint import Endpoint
-from tap_analytics.sandbox.experience import ACCOUNT_ID
 from tap_analytics.sandbox.faults import Faults, RateLimit
-from tap_analytics.sandbox.life import Life
-from tap_analytics.sandbox.living import LivingStore
-from tap_analytics.sandbox.service import CREATOR_LOGIN, EXPERIENCE_LOGIN, Service
-from tap_analytics.sandbox.store import Store
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -27,23 +23,27 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_analytics.sandbox.exchange import Reply, Request
+    from tap_analytics.sandbox.life import Life
     from tap_analytics.sandbox.rows import Record
 
 
 class Sandbox(Endpoint):
-    """Serves both APIs on 127.0.0.1, from a thread, while the context lasts.
+    """Serves both APIs, from a thread, while the context lasts.
 
     Example:
         >>> with Sandbox(rows=25) as sandbox:
         ...     tap = TapAnalytics(config=sandbox.settings)
 
     Attributes:
+        customers: Who is served. Settings and records of the sandbox are those of the first one.
         requests: All requests, in order of arrival.
         intercept: Called with each request, from several threads at once. Its reply, if any, is
             sent in place of the sandbox's answer. It may be replaced at any time.
         skew: How far the header `Date` is ahead of the time that records are stamped with. It may
             be changed at any time.
     """
+
+    skew = timedelta()
 
     def __init__(  # noqa: PLR0913 - all optional, by name
         self,
@@ -57,6 +57,7 @@ class Sandbox(Endpoint):
         seed: int = 0,
         intercept: Callable[[Request], Reply | None] | None = None,
         day: int = 0,
+        host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         """Prepare a sandbox. Nothing listens yet.
@@ -71,32 +72,31 @@ class Sandbox(Endpoint):
             seed: Chooses the changes.
             intercept: As the attribute.
             day: How many days after day 0 it is.
+            host: The address to listen on. Only this machine reaches the default.
             port: The port to listen on. 0 takes a free one.
 
         Raises:
             ValueError: `churn` is given without `live`.
         """
-        super().__init__(port)
+        super().__init__(port, host)
         self.requests: list[Request] = []
         self.intercept = intercept
-        self.skew = timedelta()
         self._latency = latency / 1000
-        self._store, self._life = _open(rows, day, churn, seed, live=live)
-        self._service = Service(self._store, self._life)
+        self.customers = Customers(rows, day, churn, seed, live=live)
         self._rate_limit = RateLimit(rate_limit) if rate_limit else None
-        self._faults = Faults(fail_rate, self._service.answer) if fail_rate else None
+        self._faults = Faults(fail_rate, self.customers.answer) if fail_rate else None
 
     # How to reach it
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings with which the tap reaches the sandbox."""
-        return _settings(self.url) | ({"content_by_account": True} if self._life else {})
+        return self.customers.first.settings(self.url)
 
     @property
     def environment(self) -> dict[str, str]:
         """Environment variables with the settings, and with no proxy for the sandbox."""
-        return _environment(self.settings)
+        return _environment(self.settings, self._host)
 
     # What it serves
 
@@ -107,7 +107,7 @@ class Sandbox(Endpoint):
         A resource is made when it is first looked up. The lists of a live sandbox are replaced
         when something happens, and never changed: look them up again to see what is served now.
         """
-        return self._store.data
+        return self.customers.first.store.data
 
     @property
     def life(self) -> Life:
@@ -116,10 +116,11 @@ class Sandbox(Endpoint):
         Raises:
             RuntimeError: The sandbox is not live.
         """
-        if self._life is None:
+        life = self.customers.first.life
+        if life is None:
             message = "The sandbox is not live"
             raise RuntimeError(message)
-        return self._life
+        return life
 
     def page(self, resource: str, limit: int = 10, offset: int = 0) -> dict[str, Any]:
         """Return a page of all records of a resource, as the creator API answers it.
@@ -132,10 +133,10 @@ class Sandbox(Endpoint):
         Returns:
             The body of the answer, which an interceptor may serve with a change.
         """
-        return self._service.page(resource, limit, offset)
+        return self.customers.first.page(resource, limit, offset)
 
     def advance(self, days: int = 1) -> None:
-        """Let days pass.
+        """Let days pass, for all customers.
 
         The data is made anew, without what has been changed in `data`. A live sandbox keeps what
         has happened at the creator API.
@@ -143,13 +144,14 @@ class Sandbox(Endpoint):
         Args:
             days: How many days.
         """
-        self._store.advance(days)
+        self.customers.advance(days)
 
     # Answering
 
     @override
     def _now(self) -> datetime:
-        return (self._life.clock.now() if self._life else real_time()) + self.skew
+        life = self.customers.first.life
+        return (life.clock.now() if life else real_time()) + self.skew
 
     @override
     def _answer(self, request: Request) -> Reply:
@@ -158,36 +160,14 @@ class Sandbox(Endpoint):
         for layer in (self.intercept, self._rate_limit, self._faults):
             if layer and (reply := layer(request)):
                 return reply
-        return self._service.answer(request)
+        return self.customers.answer(request)
 
 
-def _open(rows: int, day: int, churn: float, seed: int, *, live: bool) -> tuple[Store, Life | None]:
-    if live:
-        store = LivingStore(rows, day)
-        return store, Life(store, churn, seed)
-    if churn:
-        message = "A sandbox with churn must be live"
-        raise ValueError(message)
-    return Store(rows, day), None
-
-
-def _settings(url: str) -> dict[str, Any]:
-    return {
-        "username": EXPERIENCE_LOGIN[0],
-        "password": EXPERIENCE_LOGIN[1],
-        "account_id": ACCOUNT_ID,
-        "experience_api_url": f"{url}/v2",
-        "client_id": CREATOR_LOGIN[0],
-        "client_secret": CREATOR_LOGIN[1],
-        "creator_api_url": url,
-    }
-
-
-def _environment(settings: dict[str, Any]) -> dict[str, str]:
+def _environment(settings: dict[str, Any], host: str) -> dict[str, str]:
     variables = {
         f"TAP_ANALYTICS_{name.upper()}": "true" if value is True else str(value)
         for name, value in settings.items()
     }
     for name in ("NO_PROXY", "no_proxy"):
-        variables[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
+        variables[name] = ",".join(filter(None, (os.environ.get(name), host)))
     return variables

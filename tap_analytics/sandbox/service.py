@@ -37,18 +37,52 @@ _NULL_IF_EMPTY = frozenset(
 
 
 class Service:
-    """Answers the requests to both APIs from a store."""
+    """Answers the requests to both APIs from a store.
 
-    def __init__(self, store: Store, life: Life | None = None) -> None:
+    Attributes:
+        store: The records.
+        life: What happens before each answer, if it is live.
+    """
+
+    def __init__(self, store: Store, life: Life | None = None, customer: str = "") -> None:
         """Begin.
 
         Args:
             store: The records.
             life: What happens before each answer. With it, the answers differ from the seeds as
                 those of the live services do.
+            customer: Whose credentials are asked for.
         """
-        self._store = store
-        self._life = life
+        self.store = store
+        self.life = life
+        suffix = f"-{customer}" if customer else ""
+        self._experience_login = [part + suffix for part in EXPERIENCE_LOGIN]
+        self._creator_login = [part + suffix for part in CREATOR_LOGIN]
+
+    @property
+    def authorizations(self) -> list[str]:
+        """The headers `Authorization` that are right, one for each API."""
+        return [_basic(*self._experience_login), _basic(*self._creator_login)]
+
+    def settings(self, url: str) -> dict[str, Any]:
+        """Return the settings with which the tap reaches this service.
+
+        Args:
+            url: The base URL, without a trailing slash.
+
+        Returns:
+            The settings by name.
+        """
+        settings = {
+            "username": self._experience_login[0],
+            "password": self._experience_login[1],
+            "account_id": ACCOUNT_ID,
+            "experience_api_url": f"{url}/v2",
+            "client_id": self._creator_login[0],
+            "client_secret": self._creator_login[1],
+            "creator_api_url": url,
+        }
+        return settings | ({"content_by_account": True} if self.life else {})
 
     def answer(self, request: Request) -> Reply:
         """Answer a request. A page is cut from one moment.
@@ -60,10 +94,10 @@ class Service:
             The records, or an error in the form of the API that was asked.
         """
         try:
-            with self._store.lock:
-                if self._life:
-                    self._life.go_on()
-                _check(request)
+            with self.store.lock:
+                if self.life:
+                    self.life.go_on()
+                self._check(request)
                 list_records = self._list_all if is_experience(request) else self._list_page
                 body = list_records(request)
             return Reply.json(body)
@@ -81,15 +115,23 @@ class Service:
         Returns:
             The body of the answer.
         """
-        page = self._store.listing(resource)[offset : offset + limit]
+        page = self.store.listing(resource)[offset : offset + limit]
         return _with_metadata(resource, page, limit, offset)
+
+    def _check(self, request: Request) -> None:
+        if request.method != "GET":
+            message = f"{request.method} is not allowed here."
+            raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, message)
+        login = self._experience_login if is_experience(request) else self._creator_login
+        if request.headers["Authorization"] != _basic(*login):
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "The credentials are missing or wrong.")
 
     def _list_all(self, request: Request) -> object:
         path = re.fullmatch(r"/v2/accounts/([^/]+)/([^/]+)", request.path)
         if not path or path[1] != ACCOUNT_ID or path[2] not in EXPERIENCE:
             raise RefusedError(HTTPStatus.NOT_FOUND, f"There is no {request.path}.")
-        found = self._store.listing(path[2])
-        return found if self._life else {"data": _listed(path[2], found)}
+        found = self.store.listing(path[2])
+        return found if self.life else {"data": _listed(path[2], found)}
 
     def _list_page(self, request: Request) -> object:
         if request.path not in _CREATOR_PATHS:
@@ -99,7 +141,7 @@ class Service:
         if resource not in ACCOUNT_LISTINGS:
             return self.page(resource, limit, offset)
         listing = ACCOUNT_LISTINGS[resource]
-        require(request, listing.required(is_live=self._life is not None))
+        require(request, listing.required(is_live=self.life is not None))
         start, end = (read_date(request, name) for name in listing.dates)
         found = self._of_account(resource, request.query.get("account_id"))
         if resource == "audience":
@@ -112,8 +154,8 @@ class Service:
 
     def _of_account(self, resource: str, account_id: str | None) -> list[Record]:
         if account_id is None:
-            return self._store.listing(resource)
-        account = next((a for a in self._store.data["accounts"] if a.get("id") == account_id), None)
+            return self.store.listing(resource)
+        account = next((a for a in self.store.data["accounts"] if a.get("id") == account_id), None)
         if account is None:
             raise RefusedError(HTTPStatus.NOT_FOUND, f"There is no account {account_id}.")
         product = PRODUCT_OF[resource]
@@ -122,16 +164,7 @@ class Service:
             message = f"The product {product} of account {account_id} is {status}."
             kind = HTTPStatus.BAD_REQUEST if status == NOT_SUPPORTED else HTTPStatus.NOT_FOUND
             raise RefusedError(kind, message, f"PRODUCT_{status}")
-        return self._store.listing(resource, account_id)
-
-
-def _check(request: Request) -> None:
-    if request.method != "GET":
-        message = f"{request.method} is not allowed here."
-        raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, message)
-    login = EXPERIENCE_LOGIN if is_experience(request) else CREATOR_LOGIN
-    if request.headers["Authorization"] != _basic(*login):
-        raise RefusedError(HTTPStatus.UNAUTHORIZED, "The credentials are missing or wrong.")
+        return self.store.listing(resource, account_id)
 
 
 def _basic(username: str, password: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from tap_analytics.sandbox.data import BUILDERS, records
+from tap_analytics.sandbox.rows import Custody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Records(dict[str, "list[Record]"]):
     """The records by resource. A resource is made when it is first looked up."""
 
-    def __init__(self, make: Callable[[str], dict[str, list[Record]]], lock: RLock) -> None:
+    def __init__(self, make: Callable[[str], dict[str, list[Record]]], lock: Custody) -> None:
         """Begin without records.
 
         Args:
@@ -57,14 +57,15 @@ class Store:
         lock: Whoever holds it finds all records at one moment.
     """
 
-    def __init__(self, rows: int, day: int) -> None:
+    def __init__(self, rows: int, day: int, customer: str = "") -> None:
         """Prepare the records.
 
         Args:
             rows: How many records each resource has on day 0.
             day: How many days after day 0 it is.
+            customer: Whose records they are. No two customers have an ID in common.
         """
-        self.lock = RLock()
+        self.lock = Custody(customer)
         self._rows = rows
         self._day = day
         self.data: dict[str, list[Record]] = Records(self._make, self.lock)

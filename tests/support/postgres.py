@@ -32,8 +32,12 @@ def find_binaries() -> Path | None:
 
 
 @contextmanager
-def postgres() -> Iterator[int]:
-    """Start a server that trusts everybody on this machine.
+def postgres(address: str = "127.0.0.1", **settings: str) -> Iterator[int]:
+    """Start a server that trusts everybody on this machine, and on its networks.
+
+    Args:
+        address: Where it listens, besides 127.0.0.1.
+        **settings: Further settings.
 
     Yields:
         Its port.
@@ -65,7 +69,10 @@ def postgres() -> Iterator[int]:
 
     try:
         run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        with (data / "pg_hba.conf").open("a") as trusted:
+            trusted.write("host all all samenet trust\n")
+        settings |= {"listen_addresses": f"127.0.0.1,{address}", "fsync": "off"}
+        options = f"-p {port} -k {folder}" + "".join(f" -c {n}={v}" for n, v in settings.items())
         run("pg_ctl", "-w", "-o", options, "start")
         try:
             yield port
@@ -75,13 +82,14 @@ def postgres() -> Iterator[int]:
         shutil.rmtree(folder)
 
 
-def connect(port: int) -> psycopg.Connection[tuple[Any, ...]]:
+def connect(port: int, database: str = DATABASE) -> psycopg.Connection[tuple[Any, ...]]:
     """Connect to the server.
 
     Args:
         port: Its port.
+        database: The database.
 
     Returns:
         A connection whose changes are committed at once.
     """
-    return psycopg.connect(host="127.0.0.1", port=port, user=USER, dbname=DATABASE, autocommit=True)
+    return psycopg.connect(host="127.0.0.1", port=port, user=USER, dbname=database, autocommit=True)
