@@ -1,4 +1,4 @@
-"""What is counted, and how the progress line and the table say it."""
+"""What is counted, and how the rows and the table say it."""
 
 from __future__ import annotations
 
