@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
+from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM
 from sandboxes import (
+    ALL_STREAMS,
     CREATOR_STREAMS,
     EXPERIENCE_STREAMS,
     FURTHER_CREATOR_STREAMS,
     FURTHER_EXPERIENCE_STREAMS,
-    FURTHER_STREAMS,
     STREAMS,
 )
 from stream_reference import make_reference
@@ -32,8 +32,9 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def section(title: str) -> str:
-    return README.split(f"\n## {title}\n\n")[1].split("\n## ")[0]
+def section(title: str, page: str = "README.md") -> str:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return text.split(f"\n## {title}\n\n")[1].split("\n## ")[0]
 
 
 def rows(about: dict[str, Any]) -> Iterator[str]:
@@ -53,10 +54,8 @@ def test_the_readme_lists_the_settings_that_about_lists(run_tap: RunTap) -> None
 
 
 def test_the_readme_lists_every_stream() -> None:
-    table, _, further, *_ = section("Streams").split("\n\n")
-    assert set(re.findall(r"`(\w+)`", table)) == set(STREAMS)
-    settings = {"all_streams", "content_by_account"}
-    assert set(re.findall(r"`(\w+)`", further)) == {*FURTHER_STREAMS, *settings}
+    listed = {name for name in re.findall(r"`(\w+)`", section("Streams")) if name in ALL_STREAMS}
+    assert listed == set(STREAMS)
 
 
 def test_the_reference_of_streams_is_that_of_the_schemas() -> None:
@@ -75,23 +74,25 @@ def test_the_reference_of_streams_is_that_of_the_schemas() -> None:
 VARIES = re.compile(r"…|`[^`]*`|\d{3} [A-Z]\w+( [A-Z]\w+)*|\d+|[;:,]")
 
 
-def test_the_lines_that_the_readme_explains_are_lines_of_the_tap() -> None:
+def test_the_messages_that_are_explained_are_messages_of_the_tap() -> None:
     said = "\n".join(
         node.value
         for path in (ROOT / "tap_analytics").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-    lines = re.findall(r"^\| ``(.+?) ?`` \|", section("Troubleshooting"), flags=re.MULTILINE)
+    messages = section("Messages", "docs/failures.md")
+    lines = re.findall(r"^\| ``(.+?) ?`` \|", messages, flags=re.MULTILINE)
     parts = {part.strip() for line in lines for part in VARIES.sub("\n", line).splitlines()}
     phrases = {part for part in parts if part.count(" ") >= 2}
     assert len(phrases) >= 15
     assert {phrase for phrase in phrases if phrase not in said} == set()
 
 
-def test_the_queries_of_the_readme_have_the_answers_that_it_shows(tmp_path: Path) -> None:
+def test_the_queries_have_the_answers_that_are_shown(tmp_path: Path) -> None:
     assert demo(tmp_path) == 0
-    blocks = re.findall(r"```(\w+)\n(.*?)\n```", section("Three questions"), flags=re.DOTALL)
+    questions = section("Three questions", "docs/sandbox.md")
+    blocks = re.findall(r"```(\w+)\n(.*?)\n```", questions, flags=re.DOTALL)
     assert [kind for kind, _ in blocks] == ["python", *["sql", "text"] * 3]
     setting = re.search(r'database\.execute\("(.+)"\)', blocks[0][1])
     assert setting
@@ -110,9 +111,9 @@ def test_the_queries_of_the_readme_have_the_answers_that_it_shows(tmp_path: Path
             ]
 
 
-@pytest.mark.parametrize("block", [ONE_STREAM, FEWER_FIELDS, HASHED, FLAT, TWO_CUSTOMERS])
-def test_the_readme_shows_the_meltano_settings_that_are_tested(block: str) -> None:
-    assert f"```yaml{block}" in section("Meltano")
+@pytest.mark.parametrize("block", [ONE_STREAM, FEWER_FIELDS, HASHED, FLAT])
+def test_the_page_about_meltano_shows_the_settings_that_are_tested(block: str) -> None:
+    assert f"```yaml{block}" in (ROOT / "docs" / "meltano.md").read_text(encoding="utf-8")
 
 
 def test_the_first_two_commands_of_the_readme_are_one_line_each() -> None:
@@ -120,3 +121,22 @@ def test_the_first_two_commands_of_the_readme_are_one_line_each() -> None:
     assert first.endswith("tap-analytics-sandbox demo")
     assert second.endswith("pytest")
     assert "\n" not in first + second
+
+
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)")
+
+
+@pytest.mark.parametrize(
+    "page", sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]), ids=str
+)
+def test_links_lead_to_pages_and_headings_that_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target, heading in LINK.findall(text):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        if heading:
+            titles = re.findall(
+                r"^#+ (.+)$", linked.read_text(encoding="utf-8"), flags=re.MULTILINE
+            )
+            anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+            assert heading in anchors

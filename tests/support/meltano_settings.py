@@ -1,8 +1,8 @@
-"""What the README sets in `meltano.yml`: the integration tests run it."""
+"""What `docs/meltano.md` sets in `meltano.yml`: the integration tests run it."""
 
 from __future__ import annotations
 
-# Beneath `tap-analytics`, or beside it.
+# Beneath `tap-analytics`.
 ONE_STREAM = """
 select:
 - users.*
@@ -28,12 +28,4 @@ FLAT = """
 config:
   flattening_enabled: true
   flattening_max_depth: 1
-"""
-TWO_CUSTOMERS = """
-- name: tap-analytics--acme
-  inherit_from: tap-analytics
-  load_schema: acme
-- name: tap-analytics--globex
-  inherit_from: tap-analytics
-  load_schema: globex
 """
