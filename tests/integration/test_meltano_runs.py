@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +22,13 @@ from loaders import (
     STREAMS,
     DuckDB,
     Loader,
-    Postgres,
     expected,
     in_utc,
     kinds_of,
     loads,
     with_doubles,
 )
-from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
-from postgres import DATABASE, USER
+from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM
 from uv import find_uv_bin
 
 from tap_analytics._compat import override
@@ -45,24 +42,6 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 MELTANO = ["tool", "run", "--quiet", "--python", sys.executable, "--from", "meltano~=4.4"]
-CUSTOMERS = ("acme", "globex")
-
-# Like the definition on Meltano's hub, as far as it is needed.
-TARGET_POSTGRES = f"""
-name: target-postgres
-namespace: target_postgres
-pip_url: {Postgres.requirements[0]}
-settings:
-- name: host
-- name: port
-  kind: integer
-- name: user
-- name: password
-  sensitive: true
-- name: database
-- name: default_target_schema
-  value: $MELTANO_EXTRACT__LOAD_SCHEMA
-"""
 
 
 class LoadedByMeltano(DuckDB):
@@ -202,16 +181,11 @@ def installed(shared: Path) -> Project:
     with once(folder) as needed:
         if needed:
             folder.mkdir()
-            for name in ("LICENSE", "README.md", "pyproject.toml"):
+            for name in ("LICENSE", "README.md", "meltano.yml", "pyproject.toml"):
                 shutil.copy(ROOT / name, folder)
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / "tap_analytics", folder / "tap_analytics", ignore=ignore)
-            project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
-            plugins = project["plugins"]
-            plugins["extractors"] += yaml.safe_load(TWO_CUSTOMERS)
-            plugins["loaders"] += [yaml.safe_load(TARGET_POSTGRES)]
-            (folder / "meltano.yml").write_text(yaml.safe_dump(project, sort_keys=False))
-            Project(folder).meltano("install", "tap-analytics", "target-duckdb", "target-postgres")
+            Project(folder).meltano("install", "tap-analytics", "target-duckdb")
     return Project(folder)
 
 
@@ -359,47 +333,6 @@ def test_flattening_gives_nested_values_columns(
             for column, value in flat(stream, record).items():
                 definition = definitions[column]
                 assert comparable(table[key][column], definition) == comparable(value, definition)
-
-
-def test_two_customers_have_state_and_tables_of_their_own(
-    installed: Project, server: int, tmp_path: Path
-) -> None:
-    project = installed.copy(tmp_path)
-    variables = {
-        "TARGET_POSTGRES_HOST": "127.0.0.1",
-        "TARGET_POSTGRES_PORT": str(server),
-        "TARGET_POSTGRES_USER": USER,
-        "TARGET_POSTGRES_PASSWORD": "anything goes",
-        "TARGET_POSTGRES_DATABASE": DATABASE,
-    }
-    pipelines = [("tap-analytics--" + customer, "target-postgres") for customer in CUSTOMERS]
-    # Records of the same IDs, but another day's.
-    with Sandbox() as acme, Sandbox(rows=10, day=5) as globex:
-        sandboxes = dict(zip(CUSTOMERS, (acme, globex), strict=True))
-        for customer, sandbox in sandboxes.items():
-            prefix = f"TAP_ANALYTICS__{customer.upper()}_"
-            for name, value in sandbox.environment.items():
-                variables[name.replace("TAP_ANALYTICS_", prefix)] = value
-
-        def assert_all(served: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
-            for customer, data in served.items():
-                assert_loaded(Postgres(tmp_path, server, customer), data)
-            assert project.states() == {
-                f"sandbox:tap-analytics--{customer}-to-target-postgres": latest(sandbox)
-                for customer, sandbox in sandboxes.items()
-            }
-
-        project.meltano("run", *chain(*pipelines), variables=variables)
-        served = {
-            customer: {stream: list(sandbox.data[stream]) for stream in STREAMS}
-            for customer, sandbox in sandboxes.items()
-        }
-        assert_all(served)
-        acme.advance()
-        project.meltano("run", *pipelines[0], variables=variables)
-        for stream in STREAMS:
-            served["acme"][stream] += acme.data[stream]
-        assert_all(served)
 
 
 def test_meltano_config_test_accepts_a_valid_configuration(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM, TWO_CUSTOMERS
+from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM
 from sandboxes import STREAMS
 
 from tap_analytics.sandbox.demo import demo
@@ -84,7 +84,7 @@ def test_the_queries_of_the_readme_have_the_answers_that_it_shows(tmp_path: Path
             ]
 
 
-@pytest.mark.parametrize("block", [ONE_STREAM, FEWER_FIELDS, HASHED, FLAT, TWO_CUSTOMERS])
+@pytest.mark.parametrize("block", [ONE_STREAM, FEWER_FIELDS, HASHED, FLAT])
 def test_the_readme_shows_the_meltano_settings_that_are_tested(block: str) -> None:
     assert f"```yaml{block}" in section("Meltano")
 

@@ -29,11 +29,3 @@ config:
   flattening_enabled: true
   flattening_max_depth: 1
 """
-TWO_CUSTOMERS = """
-- name: tap-analytics--acme
-  inherit_from: tap-analytics
-  load_schema: acme
-- name: tap-analytics--globex
-  inherit_from: tap-analytics
-  load_schema: globex
-"""
