@@ -9,7 +9,8 @@
     ├── ValueError
     │   ├── NotJSONError                a body that is not JSON; asking again may help
     │   ├── NoListingError              JSON that lists no records
-    │   └── InvalidRecordError          a record that is no object or has no `id`
+    │   ├── InvalidRecordError          a record that is no object or has no `id`
+    │   └── StreamMapError              a record to which a stream map can't be applied
     ├── OSError
     │   └── StorageError                a batch can't be written
     ├── singer_sdk …FatalAPIError       a listing can't be read
@@ -68,6 +69,10 @@ class NoListingError(ValueError):
 
 class InvalidRecordError(ValueError):
     """A record is not an object, or has no `id`."""
+
+
+class StreamMapError(ValueError):
+    """A stream map can't be applied to a record. Other records of the stream may fail alike."""
 
 
 class StorageError(OSError):

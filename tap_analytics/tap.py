@@ -13,6 +13,7 @@ from tap_analytics.config import settings
 from tap_analytics.exceptions import IncompleteSyncError
 from tap_analytics.log.protection import keep_from_log
 from tap_analytics.log.wording import listed
+from tap_analytics.singer.api import EVERYTHING
 from tap_analytics.singer.checked_tap import CheckedTap, invalid
 from tap_analytics.singer.connection_test import outcome_of
 from tap_analytics.singer.messages import MessageWriter
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
     from tap_analytics.singer.api import Api
     from tap_analytics.singer.connection import Connection
+
+_BATCHES = (
+    "`batch_config` is set: records go to files, and BATCH messages tell the loader where they "
+    "are. A loader that does not understand these messages loads nothing, and may not say so"
+)
 
 
 class TapAnalytics(CheckedTap):
@@ -92,6 +98,8 @@ class TapAnalytics(CheckedTap):
             IncompleteSyncError: If something could not be read, after everything else.
         """
         self._require_credentials()
+        if self.config.get("batch_config"):
+            self.logger.info(_BATCHES)
         sync = Sync(self.synced_streams, cast("dict[str, Any]", self.state), self.write_message)
         end_on_signals(partial(self._end, sync))
         sync.run(self.connections)
@@ -144,12 +152,18 @@ class TapAnalytics(CheckedTap):
             if line := connection.failures.line:
                 yield line
         for api in self.apis:
-            names = api.stream_names(self.config)
+            names = api.stream_names(EVERYTHING)
             missing = sorted(names & self.selected_in_catalog - self.streams.keys())
-            if missing:
+            if missing and not api.is_configured(self.config):
                 yield (
                     f"The catalog selects {listed(missing)}, but there are no credentials: "
                     f"set {listed(api.credentials)}"
+                )
+                continue
+            for name in missing:
+                yield (
+                    f"The catalog selects `{name}`, which does not exist: "
+                    f"set {listed(api.missing_settings(name, self.config))}"
                 )
 
     def _require_credentials(self) -> None:

@@ -17,11 +17,13 @@ class Access:
         url_setting: The setting that holds the base URL.
         login: The settings that authenticate: user name and password, or a token alone.
         location: Further settings that are part of the address.
+        by_account: The setting that lists content once per account, as the API may require.
     """
 
     url_setting: str
     login: tuple[str, ...]
     location: tuple[str, ...] = ()
+    by_account: str | None = None
 
     @property
     def credentials(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from singer_sdk.plugin_base import JSONSchemaValidator
 
+from tap_analytics.config import maps
 from tap_analytics.listing.timestamps import canonical
 from tap_analytics.log.wording import listed, one_line
 
@@ -41,7 +42,7 @@ def find_errors(
 ) -> list[str]:
     """Find what is wrong with the settings. Defaults are filled in on the way.
 
-    A setting that is null is one that is not set.
+    A setting that is null is one that is not set. A part of an address may be a number.
 
     Args:
         config: The settings.
@@ -54,7 +55,16 @@ def find_errors(
     """
     for name in [name for name, value in config.items() if value is None]:
         del config[name]
-    errors = [_explain(error) for error in JSONSchemaValidator(schema).iter_errors(config)]
+    for name in {name for api in apis for name in api.location}:
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            config[name] = str(value)
+    stream_maps = config.get("stream_maps")
+    # The SDK's schema of maps fails on some of these errors, and says little of the others.
+    errors = [*maps.find_errors(stream_maps)] if isinstance(stream_maps, dict) else []
+    errors = errors or [
+        _explain(error) for error in JSONSchemaValidator(schema).iter_errors(config)
+    ]
     if errors:
         return errors
     errors = [*_find_rule_errors(config, apis)]
@@ -115,6 +125,8 @@ def find_warnings(
         yield f"`start_date` lies in the future: {config['start_date']}"
     if config["skip_unsynced_accounts"] and not config["content_by_account"]:
         yield "`skip_unsynced_accounts` does nothing without `content_by_account`"
+    if config["all_streams"] and not config["content_by_account"]:
+        yield "`all_streams` adds nothing of the creator API without `content_by_account`"
     for api in apis:
         url = urlsplit(config[api.url_setting])
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):

@@ -36,39 +36,43 @@ class Page:
 _pages: WeakKeyDictionary[requests.Response, Page] = WeakKeyDictionary()
 
 
-def page_of(response: requests.Response) -> Page:
+def page_of(response: requests.Response, *, is_object: bool = False) -> Page:
     """Read a response, once: validation, paginator and parser share the result.
 
     Args:
         response: A response with a success status and its body read.
+        is_object: As for `read_page`.
 
     Returns:
         The page in it. A response without content (204) is an empty page.
 
     Raises:
         NotJSONError: If the body is not JSON.
-        NoListingError: If it is JSON of another shape than the two the APIs use.
+        NoListingError: If it is JSON of another shape than the API uses for the listing.
     """
     page = _pages.get(response)
     if page is None:
         if response.status_code == HTTPStatus.NO_CONTENT:
             page = Page([])
         else:
-            page = read_page(response.content, response.headers.get("Content-Type", ""))
+            kind = response.headers.get("Content-Type", "")
+            page = read_page(response.content, kind, is_object=is_object)
         _pages[response] = page
     return page
 
 
-def read_page(body: bytes, content_type: str = "") -> Page:
+def read_page(body: bytes, content_type: str = "", *, is_object: bool = False) -> Page:
     """Read the body of a listing.
 
     The creator API (and the seeds of both) answers `{"data": [...], "metadata": {"limit": 10}}`,
-    the live experience API a bare array; `"data": null` is an empty list.
+    the live experience API a bare array; `"data": null` is an empty list. With `is_object`, a bare
+    object is the only record, and an empty one or `null` is none.
 
     Args:
         body: A JSON text, in UTF-8, UTF-16 or UTF-32 with or without a byte order mark, or else in
             the charset of `content_type`.
         content_type: The `Content-Type` of the response.
+        is_object: Whether the listing is one bare object, without `data`.
 
     Returns:
         The page in it.
@@ -78,6 +82,8 @@ def read_page(body: bytes, content_type: str = "") -> Page:
         NoListingError: If it is JSON of another shape.
     """
     payload, intact = _decode(body, content_type)
+    if is_object and (payload is None or (isinstance(payload, dict) and "data" not in payload)):
+        payload = [payload] if payload else []
     records = payload
     if isinstance(payload, dict):
         if "data" not in payload:
@@ -149,9 +155,16 @@ def _reject_constant(name: str) -> None:
 def _mend(records: list[Any]) -> frozenset[int]:
     mended = set()
     for position, record in enumerate(records):
-        records[position] = clean = _valid_text(record)
-        if clean != record or "\ufffd" in json.dumps(clean, default=str, ensure_ascii=False):
+        # Most records of the page are intact, which is soon seen of their text as a whole.
+        text = json.dumps(record, default=str, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            records[position] = _valid_text(record)
             mended.add(position)
+        else:
+            if "\ufffd" in text:
+                mended.add(position)
     return frozenset(mended)
 
 

@@ -11,7 +11,11 @@ from tap_analytics._compat import override
 from tap_analytics.listing.pages import page_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import requests
+
+    from tap_analytics.listing.pages import Page
 
 
 class Paginator(BaseAPIPaginator[Any], ABC):
@@ -92,13 +96,18 @@ class Paginator(BaseAPIPaginator[Any], ABC):
 class SinglePagePaginator(Paginator):
     """Reads a listing that is one response."""
 
-    def __init__(self) -> None:
-        """Start with the only page."""
+    def __init__(self, page_in: Callable[[requests.Response], Page] = page_of) -> None:
+        """Start with the only page.
+
+        Args:
+            page_in: Reads the response.
+        """
         super().__init__(None)
+        self._page_in = page_in
 
     @override
     def read(self, response: requests.Response, *, is_sent_ahead: bool = False) -> list[Any]:
         self._is_finished = True
-        records = page_of(response).records
+        records = self._page_in(response).records
         self.is_empty = not records
         return records

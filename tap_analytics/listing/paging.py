@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tap_analytics._compat import override
 from tap_analytics.listing.pages import page_of
 from tap_analytics.listing.pagination import MAX_LIMIT, LimitOffsetPaginator, Slice
 from tap_analytics.listing.paginator import SinglePagePaginator
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     import requests
 
+    from tap_analytics.listing.pages import Page
     from tap_analytics.listing.paginator import Paginator
 
 
@@ -25,6 +27,9 @@ class Paging(Protocol):
 
     def parameters(self, page: Slice | None) -> dict[str, Any]:
         """Return the query parameters that ask for a page."""
+
+    def page_in(self, response: requests.Response) -> Page:
+        """Read a response, see `pages.page_of`."""
 
     def paginator(self, *, rereads: bool) -> Paginator:
         """Return a paginator for one listing."""
@@ -40,7 +45,7 @@ class SinglePage:
 
     first = None
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         """Need no setting."""
 
     def parameters(self, page: Slice | None) -> dict[str, Any]:
@@ -48,10 +53,18 @@ class SinglePage:
         del page
         return {}
 
+    def page_in(self, response: requests.Response) -> Page:
+        """Return the records of a response.
+
+        Args:
+            response: A success.
+        """
+        return page_of(response)
+
     def paginator(self, *, rereads: bool) -> SinglePagePaginator:
         """Return a paginator for one listing: a single response can't change while it is read."""
         del rereads
-        return SinglePagePaginator()
+        return SinglePagePaginator(self.page_in)
 
     def following(
         self, page: Slice | None, response: requests.Response, count: int
@@ -59,6 +72,14 @@ class SinglePage:
         """Return nothing."""
         del page, response, count
         return ()
+
+
+class SingleObject(SinglePage):
+    """One response is the only record, a bare object such as `{"id": "…", "countries": […]}`."""
+
+    @override
+    def page_in(self, response: requests.Response) -> Page:
+        return page_of(response, is_object=True)
 
 
 class LimitOffset:
@@ -84,6 +105,14 @@ class LimitOffset:
         """
         offset, limit = page or self.first
         return {"limit": limit, "offset": offset}
+
+    def page_in(self, response: requests.Response) -> Page:
+        """Return the records of a response.
+
+        Args:
+            response: A success.
+        """
+        return page_of(response)
 
     def paginator(self, *, rereads: bool) -> LimitOffsetPaginator:
         """Return a paginator for one listing.

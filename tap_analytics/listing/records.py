@@ -30,16 +30,20 @@ class RecordReader:
             said of records that are emitted.
     """
 
-    def __init__(self, schema: Mapping[str, Any], warn: Callable[..., None]) -> None:
+    def __init__(
+        self, schema: Mapping[str, Any], warn: Callable[..., None], *, passes_on: bool = True
+    ) -> None:
         """Create a reader.
 
         Args:
             schema: The JSON schema of the stream. Of its top-level properties, those of format
                 `date-time` are timestamps.
             warn: Called with what a log record takes: a format and its arguments.
+            passes_on: Whether fields that the schema doesn't list are emitted, and named.
         """
         self.remarks: list[tuple[object, ...]] = []
         self._warn = warn
+        self._passes_on = passes_on
         self._known_fields = set(schema["properties"])
         self._new_fields: list[str] = []
         self._timestamp_fields = tuple(
@@ -70,7 +74,7 @@ class RecordReader:
             raise InvalidRecordError(message)
         if not isinstance(record.get("id"), str):
             record["id"] = _text_id(record, position)
-        if not record.keys() <= self._known_fields:
+        if self._passes_on and not record.keys() <= self._known_fields:
             self._new_fields = sorted(record.keys() - self._known_fields)
             self.remark(_UNKNOWN_FIELDS, listed(self._new_fields))
         for name in self._timestamp_fields:

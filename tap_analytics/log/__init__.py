@@ -1,1 +1,1 @@
-"""What a person reads: the wording of errors, the log without secrets, the progress line."""
+"""What a person reads: the wording of errors, the log without secrets, the progress."""

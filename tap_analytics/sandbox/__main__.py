@@ -114,7 +114,13 @@ def _make_service_parser() -> argparse.ArgumentParser:
     add("--rows", type=_number(0), default=25, metavar="N", help="records per resource [25]")
     add("--latency", type=_number(0), default=0, metavar="MS", help="milliseconds per answer [0]")
     add("--rate-limit", type=_number(1), metavar="N", help="requests a second per API [no limit]")
-    add("--fail-rate", type=_share, default=0.0, metavar="SHARE", help="0 to 1 that fail [0]")
+    add(
+        "--fail-rate",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="0 to 1 that fail; 1: always [0]",
+    )
     add("--live", action="store_true", help="answer as the live services where the seeds differ")
     add(
         "--churn",

@@ -11,6 +11,7 @@ from tap_analytics.sandbox.products import (
     CONNECTED,
     IN_PROGRESS,
     NOT_CONNECTED,
+    PRODUCT_OF,
     PRODUCTS,
     SYNCED,
     first_seen,
@@ -54,7 +55,8 @@ class Connections:
     def connect(self) -> str:
         """Connect a new account of a new user.
 
-        Its profile is there at once. The first sync of its content and its income is under way.
+        Its profile and its audience are there at once. The first sync of its content and its income
+        is under way.
 
         Returns:
             The account's ID.
@@ -62,11 +64,14 @@ class Connections:
         with self._store.lock:
             moment = self._store.clock.now()
             row = self._store.new_row("accounts", moment)
-            profile = make_record(self._store.new_row("profiles", moment))
             user = replace(row, resource="users", index=row.index // 2)
             self._store.put("users", make_record(user))
-            self._store.put("profiles", as_listed("profiles", profile, moment))
-            self._store.put("accounts", _new_account(row))
+            account = _new_account(row)
+            for resource in ("profiles", "audience"):
+                record = make_record(self._store.new_row(resource, moment))
+                if is_available(account, PRODUCT_OF[resource]):
+                    self._store.put(resource, as_listed(resource, record, moment))
+            self._store.put("accounts", account)
             return row.id
 
     def disconnect(self, account_id: str, status: str = NOT_CONNECTED) -> None:

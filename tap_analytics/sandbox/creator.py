@@ -15,11 +15,10 @@ from tap_analytics.sandbox.accounts import (
     refs,
     user_name,
 )
-from tap_analytics.sandbox.rows import make_id, stamp
+from tap_analytics.sandbox.rows import life, make_id, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from tap_analytics.sandbox.rows import Record, Row
 
@@ -30,14 +29,6 @@ _COUNTS = (
     *("impression_paid_count", "reach_paid_count", "click_count", "save_count"),
     *("comment_count", "share_count", "dislike_count"),
 )
-
-
-def _stamp(row: Row, moment: datetime) -> str:
-    return stamp(moment if row.index % 4 else moment.replace(microsecond=0))
-
-
-def _life(row: Row) -> Record:
-    return {"created_at": _stamp(row, row.created), "updated_at": _stamp(row, row.updated)}
 
 
 def _work_platform(row: Row) -> Record:
@@ -56,7 +47,7 @@ def _work_platform(row: Row) -> Record:
             }
             for product in products
         },
-        **_life(row),
+        **life(row),
     }
 
 
@@ -66,14 +57,14 @@ def _user(row: Row) -> Record:
         "name": user_name(row.index),
         "external_id": f"crm-{row.index + 1001}",
         "status": ("ACTIVE", "INACTIVE")[row.revision % 2],
-        **_life(row),
+        **life(row),
     }
 
 
 def _account(row: Row) -> Record:
     handle = handle_of(row.index)
-    synced = {"status": "SYNCED", "last_sync_at": _stamp(row, row.updated)}
-    available = _stamp(row, row.some_time_before(row.created, 700))
+    synced = {"status": "SYNCED", "last_sync_at": stamp_of(row, row.updated)}
+    available = stamp_of(row, row.some_time_before(row.created, 700))
     return {
         "id": row.id,
         **owner(row, row.index),
@@ -82,17 +73,20 @@ def _account(row: Row) -> Record:
         "profile_pic_url": f"https://cdn.example.com/accounts/{row.id}.jpg",
         "status": ("CONNECTED", "SESSION_EXPIRED")[row.revision % 2],
         **platform_profile(row.index),
-        "platform_profile_published_at": _stamp(row, row.some_time_before(row.created, 2000)),
+        "platform_profile_published_at": stamp_of(row, row.some_time_before(row.created, 2000)),
         "data": {
             product: {
                 **synced,
+                "refresh_since": available,
                 "monitoring_type": "STANDARD",
+                "monitor_type": "STANDARD",
                 "data_available_from": available,
                 "audience": synced,
             }
             for product in ("identity", "engagement", "income", "activity", "publish")
-        },
-        **_life(row),
+        }
+        | {"disconnection_source": ("USER", None)[row.index % 2]},
+        **life(row),
     }
 
 
@@ -139,10 +133,24 @@ def _profile(row: Row) -> Record:
         "gender": ("FEMALE", "MALE", "NON_BINARY")[row.index % 3],
         "country": ("US", "BR", "IN", "DE", "NG")[row.index % 5],
         **platform_profile(row.index),
-        "platform_profile_published_at": _stamp(row, row.some_time_before(row.created, 2000)),
+        "platform_profile_published_at": stamp_of(row, row.some_time_before(row.created, 2000)),
         "is_verified": row.index % 5 == 0,
         "is_business": row.index % 3 == 1,
-        **_life(row),
+        **_career(row),
+        **life(row),
+    }
+
+
+def _career(row: Row) -> Record:
+    year = str(2000 + row.index % 20)
+    return {
+        "work_experiences": [{"title": "Editor", "company": "Example Press", "start_date": year}],
+        "education": [{"school": "Example College", "degree": "BA", "end_date": year}],
+        "publications": [{"name": "A Year of Bread", "publisher": "Example Press"}],
+        "certifications": [{"name": "First aid", "authority": "Example Institute"}],
+        "volunteer_experiences": [{"role": "Reader", "organization": "Example Library"}],
+        "honors": [{"title": "Best newcomer", "issued_on": year}],
+        "projects": [{"title": "A hundred portraits", "members": [{"name": row.id[:8]}]}],
     }
 
 
@@ -153,11 +161,19 @@ def _engagement(row: Row) -> Record:
         # Some platforms send fractions where others count.
         "share_count": views / 16 if row.index % 6 == 0 else views // 16,
         "watch_time_in_hours": views / 32,
-        "additional_info": {"replay_count": views // 9, "avg_watch_time_in_sec": 11.25},
+        "replay_count": views // 9,
+        "avg_watch_time_in_sec": 11.25,
+        "repost_count": views // 19,
+        "email_open_rate": 0.375,
+        "email_click_rate": 0.0625,
+        "unsubscribe_count": views // 900,
+        "spam_report_count": views // 9000,
+        "additional_info": {"story_exits": views // 9, "by_source": {"search": views // 3}},
     }
 
 
-def _content_item(row: Row) -> Record:
+def content_item(row: Row) -> Record:
+    """Return a content item, or an article of a publication, which has the same fields."""
     account = account_of(row)
     topic = row.random.choice(_TOPICS)
     tag = topic.lower().replace(" ", "")
@@ -180,7 +196,7 @@ def _content_item(row: Row) -> Record:
         "visibility": ("PUBLIC", "PUBLIC", "UNLISTED", "PRIVATE")[row.index % 4],
         "thumbnail_url": f"{files}/thumbnail.jpg",
         "persistent_thumbnail_url": f"{files}/thumbnail-kept.jpg",
-        "published_at": _stamp(row, row.some_time_before(row.created, 3)),
+        "published_at": stamp_of(row, row.some_time_before(row.created, 3)),
         **platform_profile(account),
         "authors": [user_name(account // 2)],
         "audience": ("EVERYONE", "SUBSCRIBERS")[row.index % 2],
@@ -189,7 +205,7 @@ def _content_item(row: Row) -> Record:
         "sponsored": {"is_sponsored": row.index % 5 == 0, "tags": ["#ad"]},
         "collaboration": {"has_collaborators": row.index % 6 == 0},
         "is_owned_by_platform_user": row.index % 8 > 0,
-        **_life(row),
+        **life(row),
     }
 
 
@@ -205,9 +221,9 @@ def _transaction(row: Row) -> Record:
         "cpm": row.random.randrange(200, 2400) / 100,
         "type": ("AD_REVENUE", "SUBSCRIPTION", "TIPS")[row.index % 3],
         "external_id": make_id("external transactions", row.index)[:13],
-        "transaction_at": _stamp(row, row.some_time_before(row.created, 3)),
+        "transaction_at": stamp_of(row, row.some_time_before(row.created, 3)),
         **platform_profile(account),
-        **_life(row),
+        **life(row),
     }
 
 
@@ -216,6 +232,6 @@ BUILDERS: dict[str, Callable[[Row], Record]] = {
     "users": _user,
     "accounts": _account,
     "profiles": _profile,
-    "content_items": _content_item,
+    "content_items": content_item,
     "social_income_transactions": _transaction,
 }

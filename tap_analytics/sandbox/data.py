@@ -10,18 +10,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from tap_analytics.sandbox import creator, experience
+from tap_analytics.sandbox import creator, experience, further
 from tap_analytics.sandbox.rows import Record, Row, make_random
 
-BUILDERS = experience.BUILDERS | creator.BUILDERS
+BUILDERS = experience.BUILDERS | creator.BUILDERS | further.BUILDERS
 
 DAY_ZERO = datetime(2026, 1, 5, tzinfo=UTC)
 """No record of day 0 has changed after this day; day n is the nth day after it."""
 
 # No record lacks these: listings are filtered by them, or they show that a record has changed.
 _ALWAYS = frozenset(
-    {"account", "amount", "engagement", "id", "name", "reputation", "status"}
-    | {"transaction_at", "updated_at"}
+    {"account", "activity_type", "amount", "balance", "balance_at", "countries", "engagement"}
+    | {"id", "name", "payout_at", "reputation", "status", "transaction_at", "updated_at"}
 )
 _HALF_AN_EMOJI = "\ud83d"
 _NOT_A_DOUBLE = 2**53 + 1
@@ -104,7 +104,8 @@ def _leave_out(row: Row, record: Record) -> Record:
 
 
 def _make_odd(row: Row, record: Record) -> Record:
-    text = next((field for field in ("title", "name", "full_name") if field in record), None)
+    names = ("title", "name", "full_name", "artist_name")
+    text = next((field for field in names if field in record), None)
     match row.index % 20:
         case 2 if "amount" in record:
             record["amount"] += Decimal("0.000123456789012345678901")

@@ -189,7 +189,7 @@ def _synced(
     latest: dict[tuple[str | None, str], str] = {}
     for resource, product in PRODUCT_OF.items():
         for record in listings[resource]:
-            owned = (owner_id(record), product)
+            owned = (owner_id(record), product.partition(".")[0])
             latest[owned] = max(latest.get(owned, ""), str(record.get("updated_at") or ""))
     synced = []
     for key, account in accounts.items():

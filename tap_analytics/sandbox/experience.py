@@ -76,7 +76,7 @@ def _step(row: Row, number: int) -> Record:
 
 def _experience(row: Row) -> Record:
     url = f"https://studio.example.com/{row.resource}/{row.id}"
-    kind = row.resource.removesuffix("s")
+    kind = "survey" if row.resource == "nps" else row.resource.removesuffix("s")
     place = {"position": "top", "backdrop": row.random.random() < 0.5, "width": 480}  # noqa: PLR2004
     return {
         "id": row.id,
@@ -136,6 +136,7 @@ def _checklist(row: Row) -> Record:
         "title": "Get started",
         "internal_name": _name(row),
         **_publication(row),
+        "published_and_dirty": bool(row.revision % 2),
         "unpublished_at": _stamp(row, row.some_time_before(row.created, 5)) if retired else None,
         "unpublished_by": _person(row) if retired else None,
         "cloned_from": make_id("checklists", row.index - 1) if clone else None,
@@ -183,4 +184,7 @@ BUILDERS: dict[str, Callable[[Row], Record]] = {
     "pins": _experience,
     "tags": _tag,
     "segments": _segment,
+    "mobile": _experience,
+    "embeds": _experience,
+    "nps": _experience,
 }

@@ -71,7 +71,9 @@ class Faults:
         self._failures: Counter[str] = Counter()
 
     def __call__(self, request: Request) -> Reply | None:
-        """Fail a request if it is its turn, but the same one at most twice in a row.
+        """Fail a request if it is its turn.
+
+        Unless all requests fail, the same one fails at most twice in a row, so that retries help.
 
         Args:
             request: The request.
@@ -84,7 +86,8 @@ class Faults:
             self._count += 1
             chance = sha256(str(self._count).encode()).digest()
             due = int.from_bytes(chance[:4]) < self._rate * 2**32
-            if not due or self._failures[target] == _MOST_FAILURES_IN_A_ROW:
+            is_spared = self._rate < 1 and self._failures[target] == _MOST_FAILURES_IN_A_ROW
+            if not due or is_spared:
                 del self._failures[target]
                 return None
             self._failures[target] += 1

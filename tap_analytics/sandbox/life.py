@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from tap_analytics.sandbox.living import LivingStore
     from tap_analytics.sandbox.rows import Record
 
-_RESOURCE_OF = {product: resource for resource, product in PRODUCT_OF.items()}
+_RESOURCE_OF = {
+    "identity": "profiles",
+    "engagement": "content_items",
+    "income": "social_income_transactions",
+}
+_FURTHER = [resource for resource in PRODUCT_OF if resource not in _RESOURCE_OF.values()]
 _ADDED_TO = ("content_items", "social_income_transactions")
 
 
@@ -123,6 +128,17 @@ class Life:
         if resource in _ADDED_TO:
             for _ in range(chance.choice((0, 1, 1, 2, 3, 8))):
                 self.syncs.add(resource, account_id, (now - oldest) * chance.random())
+            # With a chance of its own, so that all else happens as without it.
+            further = Random(f"{self._seed}/{self._requests}/further")  # noqa: S311
+            self._refresh(account_id, product, further)
+
+    def _refresh(self, account_id: str, product: str, chance: Random) -> None:
+        """Change a record of an account in one of the further listings, if there is one."""
+        now = self._store.clock.now()
+        resource = chance.choice([name for name in _FURTHER if PRODUCT_OF[name] == product])
+        found = self._store.listing(resource, account_id)
+        if record := _choose(chance, [record for record in found if is_refreshed(record, now)]):
+            self.syncs.change(resource, record["id"])
 
     def _accounts(self, *, connected: bool) -> list[Record]:
         return [a for a in self._store.data["accounts"] if is_connected(a) == connected]

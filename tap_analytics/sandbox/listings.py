@@ -9,7 +9,12 @@ if TYPE_CHECKING:
 
     from tap_analytics.sandbox.rows import Record
 
-_ORDER = {"accounts": "updated_at", "content_items": "published_at"}
+_ORDER = {
+    "accounts": "updated_at",
+    "content_items": "published_at",
+    "content_groups": "published_at",
+    "publication_contents": "published_at",
+}
 
 
 def in_order(resource: str, found: list[Record]) -> list[Record]:

@@ -19,8 +19,17 @@ PRODUCT_OF = {
     "profiles": "identity",
     "content_items": "engagement",
     "social_income_transactions": "income",
+    "content_groups": "engagement",
+    "audience": "identity.audience",
+    "publication_contents": "engagement",
+    "activity_contents": "activity",
+    "activity_artists": "activity",
+    "social_income_payouts": "income",
+    "commerce_income_transactions": "income",
+    "commerce_income_payouts": "income",
+    "commerce_income_balances": "income",
 }
-"""The product that each resource belongs to."""
+"""The product that each resource belongs to, or the part of a product."""
 
 REFRESHED = timedelta(days=90)
 """Older content is not refreshed."""
@@ -57,7 +66,7 @@ def status_of(account: Record, product: str) -> str | None:
 
     Args:
         account: The account's record.
-        product: One of `PRODUCTS`.
+        product: One of `PRODUCTS`, or a part of one.
 
     Returns:
         The status, or `None` if the account has no entry for the product.
@@ -70,7 +79,7 @@ def last_sync_of(account: Record, product: str) -> str | None:
 
     Args:
         account: The account's record.
-        product: One of `PRODUCTS`.
+        product: One of `PRODUCTS`, or a part of one.
 
     Returns:
         The time as it is listed, or `None` if the product has never been synced.
@@ -83,7 +92,7 @@ def is_available(account: Record, product: str) -> bool:
 
     Args:
         account: The account's record.
-        product: One of `PRODUCTS`.
+        product: One of `PRODUCTS`, or a part of one.
 
     Returns:
         False if the account does not have the product, or not yet.
@@ -122,7 +131,9 @@ def with_sync(account: Record, product: str, moment: str, status: str | None = N
     status = status or status_of(account, product)
     since = stamp(datetime.fromisoformat(moment) - REFRESHED)
     times = {"last_sync_at": moment, "refresh_since": since}
-    audience = {"status": status, "last_sync_at": moment}
+    audience = _entry(account, f"{product}.audience")
+    if audience.get("status") != NOT_SUPPORTED:
+        audience = {"status": status, "last_sync_at": moment}
     entry = {**_entry(account, product), **times, "status": status, "audience": audience}
     return _with_entry(account, product, entry)
 
@@ -170,13 +181,15 @@ def first_seen(account: Record, index: int) -> Record:
 
 
 def _first_entry(account: Record, product: str, index: int) -> Record:
+    status = _first_status(product, index)
+    has_audience = product != "identity" or index % 7 != 3  # noqa: PLR2004 - one in 7
     return {
-        "status": _first_status(product, index),
+        "status": status,
         "last_sync_at": None,
         "refresh_since": None,
         "monitor_type": ("STANDARD", "ADVANCED")[index % 2],
         "data_available_from": account.get("created_at"),
-        "audience": {"status": NOT_SYNCED, "last_sync_at": None},
+        "audience": {"status": status if has_audience else NOT_SUPPORTED, "last_sync_at": None},
     }
 
 
@@ -193,7 +206,10 @@ def _first_status(product: str, index: int) -> str:
 
 
 def _entry(account: Record, product: str) -> dict[str, Any]:
-    return (account.get("data") or {}).get(product) or {}
+    entry: dict[str, Any] = account.get("data") or {}
+    for part in product.split("."):
+        entry = entry.get(part) or {}
+    return entry
 
 
 def _with_entry(account: Record, product: str, entry: dict[str, Any]) -> Record:

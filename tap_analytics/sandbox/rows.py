@@ -125,3 +125,28 @@ def stamp(moment: datetime) -> str:
         The text. It has a fraction only if the moment has one.
     """
     return moment.replace(tzinfo=None).isoformat()
+
+
+def stamp_of(row: Row, moment: datetime) -> str:
+    """Write a moment as the creator API does, three of four with a fraction.
+
+    Args:
+        row: The row of the record.
+        moment: A moment in UTC.
+
+    Returns:
+        The text.
+    """
+    return stamp(moment if row.index % 4 else moment.replace(microsecond=0))
+
+
+def life(row: Row) -> Record:
+    """Return when a record was created, and last changed.
+
+    Args:
+        row: The record's row.
+
+    Returns:
+        The fields `created_at` and `updated_at`.
+    """
+    return {"created_at": stamp_of(row, row.created), "updated_at": stamp_of(row, row.updated)}

@@ -7,6 +7,7 @@ from base64 import b64encode
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from tap_analytics.sandbox.account_listings import ACCOUNT_LISTINGS
 from tap_analytics.sandbox.exchange import Reply, Request
 from tap_analytics.sandbox.experience import ACCOUNT_ID
 from tap_analytics.sandbox.experience import BUILDERS as EXPERIENCE
@@ -27,24 +28,12 @@ _CREATOR_PATHS = {
     "/v1/users": "users",
     "/v1/accounts": "accounts",
     "/v1/profiles": "profiles",
-    "/v1/social/contents": "content_items",
-    "/v1/social/income/transactions": "social_income_transactions",
-}
-# The field that a period is about, and the parameters of its first and its last day.
-_PERIODS = {
-    "content_items": ("published_at", "from_date", "to_date"),
-    "social_income_transactions": (
-        "transaction_at",
-        "transaction_from_date",
-        "transaction_to_date",
-    ),
-}
-_LIVE_REQUIRES = {
-    "content_items": ("account_id",),
-    "social_income_transactions": ("account_id", *_PERIODS["social_income_transactions"][1:]),
+    **{listing.path: resource for resource, listing in ACCOUNT_LISTINGS.items()},
 }
 # An empty list of these is `null`. Both forms are seen.
-_NULL_IF_EMPTY = frozenset({"banners", "accounts", "social_income_transactions"})
+_NULL_IF_EMPTY = frozenset(
+    {"banners", "accounts", "social_income_transactions", "commerce_income_payouts", "nps"}
+)
 
 
 class Service:
@@ -149,16 +138,17 @@ class Service:
             raise RefusedError(HTTPStatus.NOT_FOUND, f"There is no {request.path}.")
         resource = _CREATOR_PATHS[request.path]
         limit, offset = read_limit(request), read_offset(request)
-        if resource not in _PERIODS:
+        if resource not in ACCOUNT_LISTINGS:
             return self.page(resource, limit, offset)
-        if self.life:
-            require(request, _LIVE_REQUIRES[resource])
-        field, *names = _PERIODS[resource]
-        start, end = (read_date(request, name) for name in names)
+        listing = ACCOUNT_LISTINGS[resource]
+        require(request, listing.required(is_live=self.life is not None))
+        start, end = (read_date(request, name) for name in listing.dates)
         found = self._of_account(resource, request.query.get("account_id"))
+        if resource == "audience":
+            return found[0] if found else {}
         if start or end:
             first, last = start or "0", end or "9"
-            found = [r for r in found if first <= str(r.get(field) or "")[:10] <= last]
+            found = [r for r in found if first <= str(r.get(listing.day) or "")[:10] <= last]
         page = found[offset : offset + limit]
         return _with_metadata(resource, page, limit, offset, start, end)
 

@@ -90,7 +90,7 @@ class Syncs:
         """Change a record, as a sync does.
 
         Args:
-            resource: `profiles`, `content_items` or `social_income_transactions`.
+            resource: One that belongs to accounts.
             record_id: The record.
 
         Raises:
@@ -161,7 +161,8 @@ class Syncs:
     def _note(self, account_id: str | None, product: str, status: str | None = None) -> None:
         account = self._store.find("accounts", account_id or "")
         now = stamp(self._store.clock.now())
-        self._store.put("accounts", with_sync(account, product, now, status))
+        whole = product.partition(".")[0]
+        self._store.put("accounts", with_sync(account, whole, now, status))
 
 
 def _next_version(record: Record, now: str) -> Record:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import requests
 
     from tap_analytics.config.access import Access
+    from tap_analytics.listing.pages import Page
 
 _PAGE_STATUSES = frozenset(
     {HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.NO_CONTENT}
@@ -41,6 +42,7 @@ def find_problem(
     response: requests.Response,
     access: Access,
     line: Callable[[str], str],
+    page_in: Callable[[requests.Response], Page] = page_of,
     *,
     is_of_account: bool = False,
 ) -> Exception | None:
@@ -50,6 +52,7 @@ def find_problem(
         response: A response with its body read.
         access: The settings that its API needs.
         line: Makes a line of the log from a message.
+        page_in: Reads the page.
         is_of_account: Whether the listing is one account's. Then the address is right, as others
             are read.
 
@@ -62,13 +65,13 @@ def find_problem(
     if status in RETRIED_STATUSES:
         return _transient_problem(response, line)
     if status not in _PAGE_STATUSES:
-        is_missing = status == HTTPStatus.NOT_FOUND and is_of_account
-        message = line(describe(response) + ("" if is_missing else _advice(status, access)))
+        is_unclear = status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST} and is_of_account
+        message = line(describe(response) + ("" if is_unclear else _advice(response, access)))
         if status == HTTPStatus.UNAUTHORIZED:
             return UnauthorizedError(message)
         return RetriableAPIError(message, response) if response.ok else RejectedError(message)
     try:
-        page_of(response)
+        page_in(response)
     except NotJSONError as error:
         return RetriableAPIError(line(f"{error}: {describe(response)}"), response)
     except NoListingError as error:
@@ -101,8 +104,10 @@ def _transient_problem(response: requests.Response, line: Callable[[str], str]) 
     return kind(line(describe(response)), response)
 
 
-def _advice(status: int, access: Access) -> str:
-    match status:
+def _advice(response: requests.Response, access: Access) -> str:
+    match response.status_code:
+        case HTTPStatus.BAD_REQUEST if access.by_account and b"account_id" in response.content:
+            return f"; set `{access.by_account}`: the API lists this once per account"
         case HTTPStatus.UNAUTHORIZED:
             return f"; check {listed(access.login)}"
         case HTTPStatus.FORBIDDEN:

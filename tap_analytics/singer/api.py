@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from requests.auth import HTTPBasicAuth
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from tap_analytics.listing.paging import Paging
     from tap_analytics.singer.stream import AnalyticsStream
+
+
+EVERYTHING = MappingProxyType({"all_streams": True, "content_by_account": True})
+"""The settings with which all streams exist."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,6 +46,19 @@ class Api(Access):
             config: The settings.
         """
         return {_name_of(stream) for stream in self.streams(config)}
+
+    def missing_settings(self, stream: str, config: Mapping[str, Any]) -> list[str]:
+        """Return which settings a stream needs that are not switched on.
+
+        Args:
+            stream: The name of a stream that does not exist with these settings.
+            config: The settings.
+        """
+        return [
+            name
+            for name in EVERYTHING
+            if stream not in self.stream_names({**EVERYTHING, name: False}) and not config[name]
+        ]
 
     def connect(self, config: Mapping[str, Any]) -> Connection:
         """Prepare a connection for one run; nothing is sent.
@@ -78,12 +96,11 @@ def parents_of_streams(apis: Sequence[Api]) -> dict[str, str | None]:
     Args:
         apis: The APIs.
     """
-    # Streams have a parent only where content is listed by account. Their names are the same.
-    config = {"content_by_account": True}
+    # Where a stream may have a parent or not, its name is the same.
     return {
         _name_of(stream): _name_of(stream.parent_stream_type) if stream.parent_stream_type else None
         for api in apis
-        for stream in api.streams(config)
+        for stream in api.streams(EVERYTHING)
     }
 
 

@@ -23,7 +23,7 @@ from upath.implementations.cloud import CloudPath
 
 from tap_analytics.exceptions import StorageError
 from tap_analytics.log.wording import listed, one_line
-from tap_analytics.singer.parquet import ParquetEncoder
+from tap_analytics.singer.parquet import ParquetEncoder, row_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -74,6 +74,7 @@ class Batches:
 
     Attributes:
         encoding: The encoding of the files, for BATCH messages.
+        schemas: The JSON schemas of what the files hold, by stream, for SCHEMA messages.
     """
 
     def __init__(
@@ -88,6 +89,9 @@ class Batches:
                 Stream maps may make several streams of one.
         """
         self.encoding = config.encoding
+        self.schemas = dict(schemas)
+        if self.encoding.format == "parquet":
+            self.schemas = {stream: row_schema(schema) for stream, schema in schemas.items()}
         self._count = 0
         self._size = config.batch_size
         self._storage = config.storage

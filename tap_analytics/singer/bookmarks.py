@@ -123,7 +123,8 @@ class AccountBookmarks(Bookmarks):
         """Read the bookmarks, see `Bookmarks`."""
         super().__init__(state, replication_key)
         self._bookmarks: dict[str, str] = state.get(ACCOUNTS, {})
-        self._complete: set[str] = set()
+        # In the order in which they are read, so that equal syncs write equal states.
+        self._complete: dict[str, None] = {}
 
     @override
     def start(self, account: str | None) -> str | None:
@@ -135,9 +136,9 @@ class AccountBookmarks(Bookmarks):
             return
         if is_empty:
             self._bookmarks.pop(account, None)
-            self._complete.discard(account)
+            self._complete.pop(account, None)
         elif is_settled:
-            self._complete.add(account)
+            self._complete[account] = None
 
     @override
     def keep_only(self, accounts: Collection[str]) -> None:

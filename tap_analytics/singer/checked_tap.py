@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from singer_sdk import Tap
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import (
+    ConfigValidationError,
+    MapExpressionError,
+    StreamMapConfigError,
+)
 
 from tap_analytics._compat import override
-from tap_analytics.config import validation
+from tap_analytics.config import defaults, maps, validation
+from tap_analytics.log.wording import one_line
 from tap_analytics.singer import catalog as catalogs
 from tap_analytics.singer import state as states
 from tap_analytics.singer.api import parents_of_streams
+from tap_analytics.singer.shape import ShapeMapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -142,18 +149,37 @@ class CheckedTap(Tap, ABC):
     # Settings
 
     @override
+    def setup_mapper(self) -> None:
+        """Prepare the stream maps.
+
+        Raises:
+            ConfigValidationError: If one does not fit its stream.
+        """
+        try:
+            self.mapper = ShapeMapper(dict(self.config), self.logger)
+            self.mapper.register_raw_streams_from_catalog(self.catalog)
+        except (MapExpressionError, StreamMapConfigError) as error:
+            raise invalid([f"`stream_maps`: {one_line(str(error))}"]) from error
+
+    @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # Nothing public runs between the reading of the settings and their use.
         self.append_builtin_config(self.config_jsonschema)
-        errors = validation.find_errors(
-            self._config, self.config_jsonschema, self.apis, _find_batch_errors
-        )
+        config, schema = self._config, self.config_jsonschema
+        errors = validation.find_errors(config, schema, self.apis, _find_batch_errors)
+        chosen = [*defaults.fill_in(config)]
         if errors and raise_errors:
             raise invalid(errors)
         if not errors:
-            for warning in validation.find_warnings(
-                self._config, self.config_jsonschema, self.apis
-            ):
+            urls = [api.url_setting for api in self.apis if api.is_configured(self.config)]
+            for line in chosen if defaults.URL_SETTING in urls else ():
+                self.logger.info("%s", line)
+            known = parents_of_streams(self.apis)
+            warnings = chain(
+                validation.find_warnings(config, schema, self.apis),
+                maps.find_warnings(config.get("stream_maps", {}), known),
+            )
+            for warning in warnings:
                 self.logger.warning("%s", warning)
         return errors
 

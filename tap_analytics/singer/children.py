@@ -11,6 +11,7 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_analytics._compat import override
 from tap_analytics.exceptions import GivenUpError
 from tap_analytics.log.wording import listed
+from tap_analytics.singer.mapping import map_error
 from tap_analytics.singer.per_account import PerAccountStream
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class ParentStream(PerAccountStream, ABC):
     def warn_of_dropped_children(self) -> None:
         """Warn if a stream map has dropped all records for which children are listed."""
         is_test = self.ABORT_AT_RECORD_COUNT is not None
-        if self._met and not self._has_listed_children and not is_test:
+        is_in_vain = self._met and not self._has_listed_children
+        if is_in_vain and not self.failures and not is_test:
             self.log(
                 "The stream map drops all records of `%s`, so nothing is read of %s, which are "
                 "listed for each of them",
@@ -129,10 +131,17 @@ class ParentStream(PerAccountStream, ABC):
         if not children:
             return
         self._met.add(record["id"])
-        if self.stream_maps[0].get_filter_result(record):
+        if self._is_kept(record):
             self._has_listed_children = True
             child_context = self.get_child_context(record, context)
             for child in children:
                 child.sync_listing(child_context, record)
             if self.connection.failures.reason is not None:
                 raise GivenUpError(self.connection.failures.reason)
+        self.statistics.passed += 1
+
+    def _is_kept(self, record: Record) -> bool:
+        try:
+            return self.stream_maps[0].get_filter_result(record)
+        except Exception as error:
+            raise map_error(record["id"], self.stream_maps, error) from error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
     from tap_analytics.http.session import PrefetchingSession
+    from tap_analytics.listing.paging import Paging
     from tap_analytics.singer.connection import Connection
 
 
@@ -40,10 +41,14 @@ class ApiStream(LoggedStream, ABC):
 
     Attributes:
         connection: The API, shared with its other streams.
+        paging: The way of paging.
     """
 
     extra_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Query parameters of every request of the stream."""
+
+    own_paging: ClassVar[Paging | None] = None
+    """The way of paging, where it is not that of the API's other listings."""
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
@@ -53,6 +58,7 @@ class ApiStream(LoggedStream, ABC):
             connection: The API that lists it.
         """
         self.connection = connection
+        self.paging: Paging = self.own_paging or connection.paging
         super().__init__(tap)
         self.look_ahead = LookAhead(self)
         self._templates: dict[str, requests.PreparedRequest] = {}
@@ -125,7 +131,7 @@ class ApiStream(LoggedStream, ABC):
         fields = (context or {}).items()
         in_query = {name: value for name, value in fields if f"{{{name}}}" not in self.path}
         return {
-            **self.connection.paging.parameters(next_page_token),
+            **self.paging.parameters(next_page_token),
             **in_query,
             **self.extra_parameters,
         }

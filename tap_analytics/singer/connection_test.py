@@ -39,6 +39,8 @@ def outcome_of(stream: AnalyticsStream) -> Outcome:
     if not requests:
         parent = getattr(stream.parent_stream_type, "name", "")
         reason = f"there is no record of `{parent}` to read it for"
+        if stream.statistics.skipped:
+            reason = f"the first record of `{parent}` tells that nothing would arrive"
         return Outcome(logging.WARNING, f"{name}: not tried, as {reason}")
     if records:
         noun = "record" if records == 1 else "records"

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from tap_analytics.http.hints import Hint
-from tap_analytics.listing.pages import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from tap_analytics.http.session import PrefetchingSession
     from tap_analytics.listing.pagination import Slice
-    from tap_analytics.singer.connection import Connection
+    from tap_analytics.listing.paging import Paging
 
 # What is being read comes first: a child's pages before its parent's, both before what children
 # that are not reached yet will ask for.
@@ -31,7 +30,7 @@ class HintedStream(Protocol):
     """A stream whose next requests can be foreseen."""
 
     name: str
-    connection: Connection
+    paging: Paging
     look_ahead: LookAhead
     parent_stream_type: type[Stream] | None
 
@@ -90,7 +89,7 @@ class LookAhead:
         Returns:
             The hint. Its response leads on to the next page.
         """
-        page = self._stream.connection.paging.first
+        page = self._stream.paging.first
         follow = partial(self._next, context, place, page)
         request = self._stream.page_request(context, page)
         return Hint(place, request, self._group(context), follow)
@@ -149,7 +148,7 @@ class LookAhead:
     ) -> Iterator[Hint]:
         """Yield hints at what follows a page that has come ahead of its turn. Runs on threads."""
         try:
-            page_of(response)
+            self._stream.paging.page_in(response)
         except ValueError:
             return
         place = (*place, page.offset if page else 0)
@@ -164,7 +163,7 @@ class LookAhead:
         if not self._stream.requests_session.throttle.is_noticeable_at(response.url):
             # A hint takes longer to make than the answer.
             return ()
-        return self._stream.connection.paging.following(page, response, count)
+        return self._stream.paging.following(page, response, count)
 
     def _page_hint(
         self, context: Context | None, position: tuple[int, ...], page: Slice, *, is_leading: bool
@@ -180,7 +179,7 @@ class LookAhead:
         throttle = self._stream.requests_session.throttle
         # A page that is not the first begins with the last record of the page before.
         overlap = 1 if place[-1] else 0
-        records = page_of(response).records[overlap:] if children else ()
+        records = self._stream.paging.page_in(response).records[overlap:] if children else ()
         for number, record in enumerate(records):
             if isinstance(record, dict) and record.get("id") is not None:
                 child_context = self._stream.get_child_context(record, context)

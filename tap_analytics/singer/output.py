@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.singerlib import ActivateVersionMessage, SchemaMessage
+
+from tap_analytics.singer.shape import RecordShape, is_flattened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +41,8 @@ class StreamOutput:
         self._write = write
         self._batches: Batches | None = None
         self._has_begun = False
+        # By the names that stream maps emit the stream with; none if records may stay as they are.
+        self._shapes: dict[str, RecordShape] = {}
 
     @property
     def is_written(self) -> bool:
@@ -51,27 +57,33 @@ class StreamOutput:
         stream = self._stream
         if stream.replication_method == "FULL_TABLE" and stream.emit_activate_version_messages:
             self.version = stream.full_table_version
-        keys = [stream.replication_key] if stream.replication_key else None
-        for stream_map in self._maps():
-            self._write(
-                SchemaMessage(
-                    stream_map.stream_alias,
-                    stream_map.transformed_schema,
-                    stream_map.transformed_key_properties,
-                    keys,
-                )
-            )
-        stream.metrics.begin()
-        batch_config = stream.get_batch_config(stream.config)
-        if batch_config:
+        schemas = {
+            stream_map.stream_alias: stream_map.transformed_schema for stream_map in self._maps()
+        }
+        if batch_config := stream.get_batch_config(stream.config):
             # Few need it, and it takes long to import.
             from tap_analytics.singer.batches import Batches  # noqa: PLC0415
 
-            schemas = {
-                stream_map.stream_alias: stream_map.transformed_schema
+            self._batches = Batches(stream.tap_name, batch_config, schemas)
+            schemas = self._batches.schemas
+        self._open_shapes()
+        keys = [stream.replication_key] if stream.replication_key else None
+        for stream_map in self._maps():
+            name = stream_map.stream_alias
+            self._write(
+                SchemaMessage(name, schemas[name], stream_map.transformed_key_properties, keys)
+            )
+        stream.metrics.begin()
+
+    def _open_shapes(self) -> None:
+        config = self._stream.config
+        is_complete = config["complete_records"]
+        if is_complete or is_flattened(config):
+            warn = partial(self._stream.log, level=logging.WARNING)
+            self._shapes = {
+                stream_map.stream_alias: RecordShape(stream_map, warn, is_complete=is_complete)
                 for stream_map in self._maps()
             }
-            self._batches = Batches(stream.tap_name, batch_config, schemas)
 
     def record(self, record: Record) -> bool:
         """Write a record, or add it to a batch.
@@ -86,6 +98,8 @@ class StreamOutput:
         for message in self._stream.record_messages(record):
             self._stream.statistics.records += 1
             is_emitted = True
+            if self._shapes:
+                message.record = self._shapes[message.stream].fit(message.record)
             if self._batches is None:
                 self._write(message)
             elif url := self._batches.add(message.stream, message.record):

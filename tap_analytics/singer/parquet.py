@@ -25,6 +25,25 @@ _CONTEXT = Context(prec=38)
 _UNIT = Decimal(1).scaleb(-SCALE)
 
 
+def row_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of the rows of a file.
+
+    Loaders make columns from the SCHEMA message and fill them from the file, so both must agree.
+
+    Args:
+        schema: The JSON schema of the records.
+
+    Returns:
+        The schema in which columns of JSON are text, with the column `RESCUED`.
+    """
+    properties = {
+        name: _as_text(definition) if _converter_of(definition) is _json else definition
+        for name, definition in schema["properties"].items()
+    }
+    rescued = {"description": "JSON of fields without a column, and of values that don't fit."}
+    return {**schema, "properties": {**properties, RESCUED: _as_text(rescued)}}
+
+
 class ParquetEncoder:
     """Encodes records as Parquet. All files of a stream have the same columns.
 
@@ -117,6 +136,11 @@ def _converter_of(definition: Mapping[str, Any]) -> Callable[[Any], object]:
         return _timestamp if definition.get("format") == "date-time" else _text
     by_type = {"boolean": _boolean, "integer": _integer, "number": _number}
     return by_type.get(kinds.pop(), _json) if len(kinds) == 1 else _json
+
+
+def _as_text(definition: Mapping[str, Any]) -> dict[str, Any]:
+    described = {key: definition[key] for key in ("description",) if key in definition}
+    return {"type": ["string", "null"], **described}
 
 
 def _text(value: object) -> str | None:

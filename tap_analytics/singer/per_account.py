@@ -5,8 +5,17 @@ from __future__ import annotations
 from abc import ABC
 from typing import TYPE_CHECKING, Any
 
+from tap_analytics.singer.bookmarks import ACCOUNTS
 from tap_analytics.singer.replication import IncrementalStream, account_of
-from tap_analytics.singer.tokens import Tokens, is_settled, product_of, token_if_empty, token_of
+from tap_analytics.singer.tokens import (
+    TOKENS,
+    Tokens,
+    is_absent,
+    is_settled,
+    product_of,
+    token_if_empty,
+    token_of,
+)
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -19,7 +28,7 @@ class PerAccountStream(IncrementalStream, ABC):
     """A stream that may be listed once per account."""
 
     product: str | None = None
-    """The product of an account that the stream belongs to."""
+    """The product of an account that the stream belongs to, or a part of one, with a dot."""
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream.
@@ -37,6 +46,11 @@ class PerAccountStream(IncrementalStream, ABC):
         Args:
             state: The state of the stream, which changes with the tokens.
         """
+        # Tokens may have any form: those that aren't right don't count.
+        known = (state.get(key) for key in (ACCOUNTS, TOKENS))
+        self.statistics.expected = max(
+            len(accounts) if isinstance(accounts, dict) else 0 for accounts in known
+        )
         reads_all = self.parent_stream_type is None or self.is_full_table
         is_used = self.config["skip_unsynced_accounts"] and not reads_all
         # What decides which records of an account are due, besides its bookmark.
@@ -69,7 +83,7 @@ class PerAccountStream(IncrementalStream, ABC):
         return token_if_empty(token, parent_record) if token and is_empty else token
 
     def is_skipped(self, context: Context | None, parent_record: Record) -> bool:
-        """Return whether a listing is not asked for, as it can't have changed.
+        """Return whether a listing is not asked for: there is none, or it can't have changed.
 
         Args:
             context: The context of the listing.
@@ -79,5 +93,21 @@ class PerAccountStream(IncrementalStream, ABC):
         account = account_of(context)
         if account is None:
             return False
+        if is_absent(parent_record, self.product):
+            return True
         token = self.token(parent_record, is_empty=self._bookmarks.start(account) is None)
         return token is not None and self._tokens.hold(account, token)
+
+    def skip(self, context: Context | None, parent_record: Record) -> None:
+        """Note that a listing is not asked for.
+
+        Args:
+            context: The context of the listing.
+            parent_record: The account, as it was listed.
+        """
+        self.statistics.skipped += 1
+        if is_absent(parent_record, self.product):
+            # As if nothing was listed: should the account get the product, all of it is due.
+            account = account_of(context)
+            self._tokens.drop(account)
+            self._bookmarks.complete(account, is_settled=False, is_empty=True)

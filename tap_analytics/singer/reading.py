@@ -16,7 +16,6 @@ from tap_analytics.exceptions import (
     UnsafeRedirectError,
     UnsteadyListingError,
 )
-from tap_analytics.listing.pages import page_of
 from tap_analytics.singer.answers import find_problem, is_about_the_request
 from tap_analytics.singer.retrying import RetryingStream
 
@@ -45,7 +44,7 @@ class ListingStream(RetryingStream, ABC):
     def __init__(self, tap: Tap, connection: Connection) -> None:
         """Create the stream, see `ApiStream`."""
         super().__init__(tap, connection)
-        self._paginator: Paginator = connection.paging.paginator(rereads=False)
+        self._paginator: Paginator = self.paging.paginator(rereads=False)
         # The identities of records of this page with text that was not valid Unicode.
         self._mended: frozenset[int] = frozenset()
 
@@ -63,13 +62,19 @@ class ListingStream(RetryingStream, ABC):
         if self._paginator.is_probe and is_about_the_request(response):
             # An offset past the end is an error to some servers. So the offset counts.
             return
-        access, is_of_account = self.connection.access, self.context is not None
-        if problem := find_problem(response, access, self.line, is_of_account=is_of_account):
+        problem = find_problem(
+            response,
+            self.connection.access,
+            self.line,
+            self.paging.page_in,
+            is_of_account=self.context is not None,
+        )
+        if problem:
             raise problem
 
     @override
     def get_new_paginator(self) -> Paginator:
-        self._paginator = self.connection.paging.paginator(rereads=self.needs_rereads)
+        self._paginator = self.paging.paginator(rereads=self.needs_rereads)
         return self._paginator
 
     @property
@@ -111,15 +116,18 @@ class ListingStream(RetryingStream, ABC):
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
         paginator = self._paginator
         page, is_probe = paginator.current_value, paginator.is_probe
+        is_first_pass = paginator.is_first_pass
         is_sent_ahead = self.requests_session.is_sent_ahead(response)
         records = paginator.read(response, is_sent_ahead=is_sent_ahead)
+        if is_first_pass:
+            self.statistics.listed += len(records)
         if paginator.has_shifted:
             # The pages sent for ahead are from elsewhere in the listing.
             self.look_ahead.end_listing(self.context)
         elif paginator.is_first_pass and not is_probe:
             self.look_ahead.page_read(self.context, page, response)
         if records:
-            listed = page_of(response)
+            listed = self.paging.page_in(response)
             self._mended = frozenset(id(listed.records[position]) for position in listed.mended)
         return records
 

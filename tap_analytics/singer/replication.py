@@ -20,7 +20,9 @@ from tap_analytics._compat import override
 from tap_analytics.listing.records import RecordReader
 from tap_analytics.listing.timestamps import canonical, earlier
 from tap_analytics.singer.bookmarks import StreamBookmark
+from tap_analytics.singer.mapping import map_error
 from tap_analytics.singer.reading import ListingStream
+from tap_analytics.singer.shape import is_flattened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +65,11 @@ class IncrementalStream(ListingStream, ABC):
         super().__init__(tap, connection)
         self.full_table_version = tap.initialized_at
         self._bookmarks: Bookmarks = StreamBookmark({}, "updated_at")
-        self.reader = RecordReader(self.schema, partial(self.log, level=logging.WARNING))
+        self.reader = RecordReader(
+            self.schema,
+            partial(self.log, level=logging.WARNING),
+            passes_on=not is_flattened(self.config),
+        )
         self._received_at: datetime | None = None
         # Whether no field is deselected.
         self._is_whole = False
@@ -136,15 +142,22 @@ class IncrementalStream(ListingStream, ABC):
 
         Returns:
             A message for each stream map that does not drop it.
+
+        Raises:
+            StreamMapError: If a stream map fails.
         """
-        if not self._is_whole:
-            return self._generate_record_messages(record)
-        version, received_at = self._stream_version, self._received_at
-        return [
-            RecordMessage(stream_map.stream_alias, mapped, version, received_at)
-            for stream_map in self.stream_maps
-            if (mapped := stream_map.transform(record)) is not None
-        ]
+        record_id = record["id"]
+        try:
+            if not self._is_whole:
+                return [*self._generate_record_messages(record)]
+            version, received_at = self._stream_version, self._received_at
+            return [
+                RecordMessage(stream_map.stream_alias, mapped, version, received_at)
+                for stream_map in self.stream_maps
+                if (mapped := stream_map.transform(record)) is not None
+            ]
+        except Exception as error:
+            raise map_error(record_id, self.stream_maps, error) from error
 
     def _since(self, account: str | None) -> str | None:
         if self.is_full_table:

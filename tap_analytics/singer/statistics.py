@@ -1,14 +1,15 @@
-"""Statistics of a sync: the progress line while it runs, and the table at its end."""
+"""Statistics of a sync: how far it is while it runs, and the table at its end."""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from tap_analytics.http.retries import THROTTLED_STATUSES
+from tap_analytics.log.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +27,12 @@ class StreamStatistics:
         requests: Requests sent, including those sent ahead that turned out not to be needed.
         retries: Requests repeated because the one before has failed.
         throttled: Answers that say that there are too many requests: status 429 or 503.
-        skipped: Listings that were not asked for, as they can't have changed.
+        skipped: Listings that were not asked for: the account lacks the product, or they can't have
+            changed.
         seconds: Time spent on the stream, without the time spent on its children.
+        listed: Records that the listing has brought.
+        expected: Accounts that it was listed for in the last sync, as far as the state tells.
+        passed: Records of which all children are done.
     """
 
     name: str
@@ -37,6 +42,12 @@ class StreamStatistics:
     throttled: int = 0
     skipped: int = 0
     seconds: float = 0.0
+    listed: int = 0
+    expected: int = 0
+    passed: int = 0
+
+
+_COLUMNS = ("records", "requests", "retries", "throttled", "skipped", "seconds")
 
 
 class RequestStatistics:
@@ -94,7 +105,8 @@ class SyncProgress:
         """
         self._streams = streams
         self._parents = parents or {}
-        self._done = 0
+        self._by_name = {stream.name: stream for stream in streams}
+        self._done: set[str] = set()
         # The stream that is being read, preceded by its parents.
         self._path: list[StreamStatistics] = []
         self._began = self._changed = monotonic()
@@ -122,22 +134,44 @@ class SyncProgress:
             self._path.pop()
             if not self._path:
                 # Children are done when their parent is.
-                self._done += sum(self._root(other.name) == stream.name for other in self._streams)
+                self._done |= {name for name in self._by_name if self._root(name) == stream.name}
 
-    def line(self) -> str:
-        """Return the progress line.
+    def rows(self) -> list[Row]:
+        """Return how far each stream is, and at the end all of them, for a terminal."""
+        # This runs in another thread, so the path may change at any time.
+        path, now = [stream.name for stream in self._path], monotonic()
+        rows = [self._row(stream, path, now) for stream in self._streams]
+        records = sum(row.records for row in rows)
+        requests = sum(row.requests for row in rows)
+        name = f"{len(self._done)}/{len(self._streams)} streams"
+        return [*rows, Row(name, records, requests, now - self._began)]
 
-        Returns:
-            A line about the stream that is being read, or nothing if there is none.
-        """
-        # This runs in another thread, so the path may become empty at any time.
-        for stream in self._path[-1:]:
-            minutes, seconds = divmod(int(monotonic() - self._began), 60)
-            return (
-                f"{stream.name}: {stream.records:,} records, {stream.requests:,} requests; "
-                f"{self._done}/{len(self._streams)} streams, {minutes}:{seconds:02}"
-            )
-        return ""
+    def _row(self, stream: StreamStatistics, path: Sequence[str], now: float) -> Row:
+        name, seconds = stream.name, stream.seconds
+        if is_current := path[-1:] == [name]:
+            seconds += now - self._changed
+        has_begun = name in self._done or self._listings[name] > 0
+        accounts = None
+        if has_begun and (parent := self._by_name.get(self._parents.get(name, ""))):
+            accounts = parent.passed, self._known(parent)
+        return Row(
+            name,
+            stream.records,
+            stream.requests,
+            seconds if has_begun else None,
+            accounts,
+            is_current,
+        )
+
+    def _known(self, parent: StreamStatistics) -> int:
+        expected = [0]
+        if parent.name not in self._done:
+            expected += [
+                stream.expected
+                for stream in self._streams
+                if self._parents.get(stream.name) == parent.name
+            ]
+        return max(parent.listed, parent.passed, *expected)
 
     def report(self) -> str:
         """Return a line of the log that says how far the sync is.
@@ -148,13 +182,14 @@ class SyncProgress:
         # This runs in another thread, so the path may become empty at any time.
         for stream in self._path[-1:]:
             minutes, seconds = divmod(int(monotonic() - self._began), 60)
+            done, count = len(self._done), len(self._streams)
             is_of_account = stream.name in self._parents
             account = f" of account {self._listings[stream.name]:,}" if is_of_account else ""
             records = sum(each.records for each in self._streams)
             requests = sum(each.requests for each in self._streams)
             return (
                 f"After {minutes}:{seconds:02}: {records:,} records, {requests:,} requests, "
-                f"{self._done} of {len(self._streams)} streams done; now {stream.name}{account}, "
+                f"{done} of {count} streams done; now {stream.name}{account}, "
                 f"{stream.records:,} records"
             )
         return ""
@@ -165,16 +200,17 @@ class SyncProgress:
         Returns:
             A header, a line per stream, and a line with the totals.
         """
-        names = [field.name for field in fields(StreamStatistics)][1:]
-        totals = (sum(getattr(stream, name) for stream in self._streams) for name in names)
-        rows = [("stream", *names)]
+        totals = (sum(getattr(stream, name) for stream in self._streams) for name in _COLUMNS)
+        rows = [("stream", *_COLUMNS)]
         for stream in [*self._streams, StreamStatistics("total", *totals)]:
-            *counts, seconds = astuple(stream)
-            rows.append((*counts, f"{seconds:.2f}"))
+            *counts, seconds = (getattr(stream, name) for name in _COLUMNS)
+            rows.append((stream.name, *counts, f"{seconds:.2f}"))
         # A terminal is 80 wide, and there may be ten million records.
-        widths = [10, *(len(name) + 1 for name in names[1:])]
+        widths = [10, *(len(name) + 1 for name in _COLUMNS[1:])]
+        width_of_names = max(26, *(len(row[0]) for row in rows))
         return "\n".join(
-            f"{name:<26}" + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
+            f"{name:<{width_of_names}}"
+            + "".join(f"{n:>{width}}" for n, width in zip(row, widths, strict=True))
             for name, *row in rows
         )
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, cast
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_analytics._compat import override
-from tap_analytics.exceptions import GivenUpError, InvalidRecordError
+from tap_analytics.exceptions import GivenUpError, InvalidRecordError, StreamMapError
 from tap_analytics.log.wording import one_line
 from tap_analytics.singer.bookmarks import open_bookmarks
 from tap_analytics.singer.children import ParentStream
@@ -141,7 +141,7 @@ class AnalyticsStream(ParentStream, ABC):
             self.failures.cut_short()
             return
         if self.is_skipped(context, parent_record):
-            self.statistics.skipped += 1
+            self.skip(context, parent_record)
             return
         self.context = MappingProxyType(dict(context)) if context else None
         progress = self._run.progress if self._run else SyncProgress()
@@ -230,5 +230,5 @@ def _line_of(stream: AnalyticsStream, error: Exception) -> str:
     line = str(error)
     if isinstance(error, FatalAPIError):
         return line
-    is_ours = isinstance(error, InvalidRecordError)
+    is_ours = isinstance(error, InvalidRecordError | StreamMapError)
     return stream.line(line if is_ours else f"{type(error).__name__}: {one_line(line)}")

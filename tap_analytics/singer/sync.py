@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_analytics.log.progress import ProgressLog
 from tap_analytics.log.repeats import warnings_of_the_client_counted
-from tap_analytics.log.terminal import status_line
+from tap_analytics.log.terminal import rows_below
 from tap_analytics.singer.state import StateMessages
 from tap_analytics.singer.statistics import SyncProgress
 from tap_analytics.singer.stream import Run
@@ -45,7 +45,7 @@ class Sync:
         """
         parents = {child.name: s.name for s in streams for child in s.child_streams}
         self.progress = SyncProgress([stream.statistics for stream in streams], parents)
-        on_terminal = status_line(sys.stderr, self.progress.line)
+        on_terminal = rows_below(sys.stderr, self.progress.rows)
         self.display = on_terminal or ProgressLog(self.progress.report)
         self._streams = streams
         self._states = StateMessages(state, write)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tap_analytics.listing.timestamps import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 TOKENS = "synced"
 """Where the state of a stream holds its tokens: one object of ids and texts."""
@@ -23,20 +23,39 @@ CONDITIONS = "synced_with"
 UNSETTLED_STATUSES = ("IN_PROGRESS", "PARTIAL_SYNCED")
 """Statuses of a product whose rows the service is still adding."""
 
+ABSENT_STATUSES = ("NOT_SUPPORTED", "NOT_SYNCED")
+"""Statuses of a product that an account does not have, or not yet: there is nothing to list."""
+
 
 def product_of(account: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
     """Return what an account tells of a product.
 
     Args:
         account: The account, as it was listed.
-        name: The product.
+        name: The product, or a part of one such as `identity.audience`.
 
     Returns:
         An object, empty if the account tells nothing.
     """
-    data = account.get("data")
-    product = data.get(name) if isinstance(data, dict) and name else None
-    return product if isinstance(product, dict) else {}
+    *_, product = _path_to(account, name)
+    return product
+
+
+def is_absent(account: Mapping[str, Any], name: str | None) -> bool:
+    """Return whether an account tells that it does not have a product.
+
+    Args:
+        account: The account, as it was listed.
+        name: The product, or a part of one. Without the whole there is no part.
+    """
+    return any(entry.get("status") in ABSENT_STATUSES for entry in _path_to(account, name))
+
+
+def _path_to(account: Mapping[str, Any], name: str | None) -> Iterator[Mapping[str, Any]]:
+    entry: Any = account.get("data")
+    for part in (name or "").split("."):
+        entry = entry.get(part) if isinstance(entry, dict) else None
+        yield entry if isinstance(entry, dict) else {}
 
 
 def is_settled(product: Mapping[str, Any], latest: str | None) -> bool:

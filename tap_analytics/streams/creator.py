@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tap_analytics._compat import override
-from tap_analytics.listing.paging import LimitOffset
+from tap_analytics.listing.paging import LimitOffset, SingleObject
 from tap_analytics.singer.api import Api, basic_auth
 from tap_analytics.singer.stream import AnalyticsStream
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 FIRST_DAY, LAST_DAY = "1900-01-01", "2999-12-31"
 """A range of dates that hides nothing. Dates of requests speak of transactions, not of changes."""
+
+
+def _ever(what: str) -> Mapping[str, str]:
+    """Return the parameters for a range of dates that the API requires."""
+    return MappingProxyType({f"{what}_from_date": FIRST_DAY, f"{what}_to_date": LAST_DAY})
 
 
 class WorkPlatformsStream(AnalyticsStream):
@@ -78,29 +83,127 @@ class SocialIncomeTransactionsByAccountStream(SocialIncomeTransactionsStream):
     """Income, as the live service lists it: once per account, both ends of the period required."""
 
     parent_stream_type = AccountsStream
-    extra_parameters = MappingProxyType(
-        {"transaction_from_date": FIRST_DAY, "transaction_to_date": LAST_DAY}
-    )
+    extra_parameters = _ever("transaction")
+
+
+# The further listings. The API has them only per account.
+
+
+class ContentGroupsStream(AnalyticsStream):
+    """Playlists, albums and the like, with the engagement of what is in them."""
+
+    name = "content_groups"
+    path = "/v1/social/content-groups"
+    parent_stream_type = AccountsStream
+    product = "engagement"
+
+
+class AudienceStream(AnalyticsStream):
+    """Who follows an account: countries, cities, ages and genders. One object for each account."""
+
+    name = "audience"
+    path = "/v1/audience"
+    parent_stream_type = AccountsStream
+    product = "identity.audience"
+    own_paging = SingleObject()
+
+
+class PublicationContentsStream(AnalyticsStream):
+    """Newsletters and articles, with their engagement."""
+
+    name = "publication_contents"
+    path = "/v1/publications/contents"
+    parent_stream_type = AccountsStream
+    product = "engagement"
+
+
+class ActivityContentsStream(AnalyticsStream):
+    """What creators listen to, watch or save."""
+
+    name = "activity_contents"
+    path = "/v1/media/activity/contents"
+    parent_stream_type = AccountsStream
+    product = "activity"
+
+
+class ActivityArtistsStream(AnalyticsStream):
+    """Artists that creators listen to or follow."""
+
+    name = "activity_artists"
+    path = "/v1/media/activity/artists"
+    parent_stream_type = AccountsStream
+    product = "activity"
+
+
+class SocialIncomePayoutsStream(AnalyticsStream):
+    """What social platforms have paid out."""
+
+    name = "social_income_payouts"
+    path = "/v1/social/income/payouts"
+    parent_stream_type = AccountsStream
+    product = "income"
+    extra_parameters = _ever("payout")
+
+
+class CommerceIncomeTransactionsStream(AnalyticsStream):
+    """What creators have earned on commerce platforms."""
+
+    name = "commerce_income_transactions"
+    path = "/v1/commerce/income/transactions"
+    parent_stream_type = AccountsStream
+    product = "income"
+    extra_parameters = _ever("transaction")
+
+
+class CommerceIncomePayoutsStream(AnalyticsStream):
+    """What commerce platforms have paid out."""
+
+    name = "commerce_income_payouts"
+    path = "/v1/commerce/income/payouts"
+    parent_stream_type = AccountsStream
+    product = "income"
+    extra_parameters = _ever("payout")
+
+
+class CommerceIncomeBalancesStream(AnalyticsStream):
+    """What commerce platforms owe creators."""
+
+    name = "commerce_income_balances"
+    path = "/v1/commerce/income/balances"
+    parent_stream_type = AccountsStream
+    product = "income"
+    extra_parameters = _ever("balance")
+
+
+_FURTHER = (
+    ContentGroupsStream,
+    AudienceStream,
+    PublicationContentsStream,
+    ActivityContentsStream,
+    ActivityArtistsStream,
+    SocialIncomePayoutsStream,
+    CommerceIncomeTransactionsStream,
+    CommerceIncomePayoutsStream,
+    CommerceIncomeBalancesStream,
+)
 
 
 def _streams(config: Mapping[str, Any]) -> tuple[type[AnalyticsStream], ...]:
-    by_account = (ContentItemsByAccountStream, SocialIncomeTransactionsByAccountStream)
+    streams = (WorkPlatformsStream, UsersStream, AccountsStream, ProfilesStream)
+    if not config["content_by_account"]:
+        return (*streams, ContentItemsStream, SocialIncomeTransactionsStream)
     return (
-        WorkPlatformsStream,
-        UsersStream,
-        AccountsStream,
-        ProfilesStream,
-        *(
-            by_account
-            if config["content_by_account"]
-            else (ContentItemsStream, SocialIncomeTransactionsStream)
-        ),
+        *streams,
+        ContentItemsByAccountStream,
+        SocialIncomeTransactionsByAccountStream,
+        *(_FURTHER if config["all_streams"] else ()),
     )
 
 
 API = Api(
     url_setting="creator_api_url",
     login=("client_id", "client_secret"),
+    by_account="content_by_account",
     authenticator=basic_auth("client_id", "client_secret"),
     paging=LimitOffset,
     streams=_streams,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from tap_analytics.listing.paging import SinglePage
 from tap_analytics.singer.api import Api, basic_auth
 from tap_analytics.singer.stream import AnalyticsStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class LaunchpadsStream(AnalyticsStream):
@@ -56,13 +61,30 @@ class SegmentsStream(AnalyticsStream):
     path = "/accounts/{account_id}/segments"
 
 
-API = Api(
-    url_setting="experience_api_url",
-    login=("username", "password"),
-    location=("account_id",),
-    authenticator=basic_auth("username", "password"),
-    paging=SinglePage,
-    streams=lambda _: (
+class MobileStream(AnalyticsStream):
+    """Experiences in mobile apps."""
+
+    name = "mobile"
+    path = "/accounts/{account_id}/mobile"
+
+
+class EmbedsStream(AnalyticsStream):
+    """Experiences that are part of a page."""
+
+    name = "embeds"
+    path = "/accounts/{account_id}/embeds"
+
+
+class NpsStream(AnalyticsStream):
+    """Surveys of the newer kind, which ask how likely users are to recommend the product."""
+
+    name = "nps"
+    path = "/accounts/{account_id}/nps"
+
+
+def _streams(config: Mapping[str, Any]) -> tuple[type[AnalyticsStream], ...]:
+    further = (MobileStream, EmbedsStream, NpsStream)
+    return (
         LaunchpadsStream,
         FlowsStream,
         BannersStream,
@@ -70,5 +92,15 @@ API = Api(
         PinsStream,
         TagsStream,
         SegmentsStream,
-    ),
+        *(further if config["all_streams"] else ()),
+    )
+
+
+API = Api(
+    url_setting="experience_api_url",
+    login=("username", "password"),
+    location=("account_id",),
+    authenticator=basic_auth("username", "password"),
+    paging=SinglePage,
+    streams=_streams,
 )

@@ -21,7 +21,7 @@ from loaders import (
     expected,
     kinds_of,
 )
-from sandboxes import impatient
+from sandboxes import FURTHER_STREAMS, impatient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +121,19 @@ def test_tables_hold_all_records_and_after_a_second_load_the_changes(
         assert last_bookmark(state, stream) < last_bookmark(again, stream)
     # The loader passes on the bookmarks of all accounts as they are.
     assert ("accounts" in again["bookmarks"]["content_items"]) == by_account
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_tables_hold_all_records_of_the_further_streams(
+    make: Callable[..., Loader], kind: type[Loader], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    loader = make(kind)
+    config = impatient(sandbox, all_streams=True, content_by_account=True)
+    loader.load(extract(config, tmp_path))
+    for stream in FURTHER_STREAMS:
+        wanted = expected(loader, stream, sandbox.data[stream])
+        assert len(wanted) == 25
+        assert loader.table(stream) == wanted, stream
 
 
 ODD: list[dict[str, Any]] = [

@@ -54,7 +54,7 @@ class LoadedByMeltano(DuckDB):
             kinds = {column[0]: str(column[1]) for column in found.description or ()}
             for row in found.fetchall():
                 yield {
-                    name: in_utc(self._value(kind, value))
+                    name: in_utc(self.value(kind, value))
                     for (name, kind), value in zip(kinds.items(), row, strict=True)
                 }
 

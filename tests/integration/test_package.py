@@ -15,7 +15,7 @@ import hub
 import jsonschema
 import pytest
 from runs import Run, RunTap
-from sandboxes import STREAMS, impatient
+from sandboxes import ALL_STREAMS, STREAMS, impatient
 from uv import find_uv_bin
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ NAME = "tap_analytics"
 FULL_NAME = f"{NAME}-{PROJECT['version']}"
 PACKAGE = {path.relative_to(hub.ROOT).as_posix() for path in (hub.ROOT / NAME).rglob("*.py")} | {
     f"{NAME}/py.typed",
-    *(f"{NAME}/schemas/{stream}.json" for stream in STREAMS),
+    *(f"{NAME}/schemas/{stream}.json" for stream in ALL_STREAMS),
 }
 
 TEXT = {"type": "string", "minLength": 1}

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from meltano_settings import FEWER_FIELDS, FLAT, HASHED, ONE_STREAM
-from sandboxes import STREAMS
+from sandboxes import (
+    CREATOR_STREAMS,
+    EXPERIENCE_STREAMS,
+    FURTHER_CREATOR_STREAMS,
+    FURTHER_EXPERIENCE_STREAMS,
+    FURTHER_STREAMS,
+    STREAMS,
+)
+from stream_reference import make_reference
 
 from tap_analytics.sandbox.demo import demo
 
@@ -45,7 +53,22 @@ def test_the_readme_lists_the_settings_that_about_lists(run_tap: RunTap) -> None
 
 
 def test_the_readme_lists_every_stream() -> None:
-    assert set(re.findall(r"`(\w+)`", section("Streams").split("\n\n")[0])) == set(STREAMS)
+    table, _, further, *_ = section("Streams").split("\n\n")
+    assert set(re.findall(r"`(\w+)`", table)) == set(STREAMS)
+    settings = {"all_streams", "content_by_account"}
+    assert set(re.findall(r"`(\w+)`", further)) == {*FURTHER_STREAMS, *settings}
+
+
+def test_the_reference_of_streams_is_that_of_the_schemas() -> None:
+    reference = (ROOT / "docs" / "streams.md").read_text(encoding="utf-8")
+    assert reference == "".join(make_reference())
+    assert re.findall(r"^### (\w+)$", reference, flags=re.MULTILINE) == [
+        *EXPERIENCE_STREAMS,
+        *FURTHER_EXPERIENCE_STREAMS,
+        *CREATOR_STREAMS,
+        *FURTHER_CREATOR_STREAMS,
+    ]
+    assert "`comments`" in reference
 
 
 # What varies, and what HTTP says: the rest of a line is in the code.
@@ -70,7 +93,10 @@ def test_the_queries_of_the_readme_have_the_answers_that_it_shows(tmp_path: Path
     assert demo(tmp_path) == 0
     blocks = re.findall(r"```(\w+)\n(.*?)\n```", section("Three questions"), flags=re.DOTALL)
     assert [kind for kind, _ in blocks] == ["python", *["sql", "text"] * 3]
+    setting = re.search(r'database\.execute\("(.+)"\)', blocks[0][1])
+    assert setting
     with duckdb.connect(str(tmp_path / "analytics.duckdb"), read_only=True) as database:
+        database.execute(setting[1])
         for (_, query), (_, answer) in zip(blocks[1::2], blocks[2::2], strict=True):
             result = database.sql(query)
             shown = [

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from loaders import DuckDB
 from sandboxes import STREAMS, impatient
 
 from tap_analytics.listing.timestamps import canonical
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from runs import RunTap
 
 TAP = Path(sys.executable).with_name("tap-analytics")
-TARGET_DUCKDB = TAP.with_name("target-duckdb")
 
 # A state after each account; as a rule there is at most one in 30 seconds.
 TAP_WITH_STATES = (
@@ -41,9 +41,6 @@ TAP_WITH_STATES = (
 
 KILLS = 8
 KILLS_WITH_TARGET_DUCKDB = 3
-
-# See `tap_analytics.sandbox.demo`: without it, the loader loses the first record of each load.
-EMPTY_FIRST_COLUMN = {"*": {"_": "None"}}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -304,7 +301,10 @@ def load(folder: Path, output: bytes) -> tuple[int, dict[str, Any] | None]:
         )
     )
     done = subprocess.run(
-        [TARGET_DUCKDB, "--config", config], input=output, capture_output=True, check=False
+        [*DuckDB(folder).command, "--config", config],
+        input=output,
+        capture_output=True,
+        check=False,
     )
     states = done.stdout.splitlines()
     return done.returncode, json.loads(states[-1]) if states else None
@@ -327,10 +327,7 @@ def test_all_records_arrive_in_a_database_when_the_tap_is_killed(
 ) -> None:
     chance = Random(f"{history} target-duckdb")  # noqa: S311
     state = None
-    settings: dict[str, Any] = {
-        "content_by_account": history % 2 == 0,
-        "stream_maps": EMPTY_FIRST_COLUMN,
-    }
+    settings: dict[str, Any] = {"content_by_account": history % 2 == 0}
     with Sandbox(rows=25) as sandbox:
         for _ in range(KILLS_WITH_TARGET_DUCKDB):
             count = chance.randrange(length_of_the_rest(sandbox, state))

@@ -490,7 +490,7 @@ def test_the_demo_tells_no_credentials(
     monkeypatch.setattr("tap_analytics.sandbox.demo._ROWS", 1)
     assert sandbox_main(["demo", "--to", str(tmp_path / "demo")]) == 0
     assert_no_leak("".join(capsys.readouterr()))
-    for name in ("demo.log", "state.json", "target.json", "analytics.duckdb"):
+    for name in ("demo.log", "state.json", "analytics.duckdb"):
         assert_no_leak((tmp_path / "demo" / name).read_bytes())
     assert "DEBUG" in (tmp_path / "demo" / "demo.log").read_text()
 

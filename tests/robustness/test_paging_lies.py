@@ -459,7 +459,7 @@ def test_one_account_of_which_offset_is_ignored_is_an_error_of_that_account(
 def test_the_output_is_the_same_with_and_without_sending_ahead(
     api: ScriptedApi, run_tap: RunTap, *, is_odd: bool
 ) -> None:
-    api.fill(30, contents=12)
+    api.fill(12, contents=12)
     if is_odd:
         api.paging.is_hidden = hide(5, 6, 9, *range(13, 18))
         api.paging.cap = lambda call: 4 if (call.account or "").endswith("7") else 100

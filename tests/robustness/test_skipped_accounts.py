@@ -153,7 +153,7 @@ def test_without_the_setting_all_accounts_are_asked_for(api: ScriptedApi, run_ta
 @pytest.mark.parametrize(
     "told",
     [
-        {"status": "NOT_SYNCED"},
+        {"status": "FULLY_SYNCED"},
         {"last_sync_at": stamp(BEGINNING - timedelta(days=9))},
         {"last_sync_at": None},
         {"status": None},

@@ -38,6 +38,7 @@ def one_bookmark(value: object = BOOKMARK) -> dict[str, object]:
 # Size
 
 
+@pytest.mark.slow
 def test_an_account_takes_ninety_bytes_of_the_state_at_most(
     api: ScriptedApi, run_tap: RunTap
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from living_api import OPEN, PRODUCTS, Account, LivingApi, Product, Row
-from living_writing import insert, is_fetched, pick_account, stamp_of, write
+from living_api import ABSENT, OPEN, PRODUCTS, Account, LivingApi, Product, Row
+from living_writing import appear, insert, is_fetched, pick_account, stamp_of, write
 from plain import Plain
 
 
@@ -18,7 +18,7 @@ class Connect(Plain):
         incomes: How many transactions it has.
         days: How many days ago its rows were last written.
         status: Status of its products: of "ABSENT" nothing is told, of "UNTOLD" not when they were
-            synced; "NOT_SUPPORTED" is a 4xx.
+            synced; of "NOT_SUPPORTED" and "NOT_SYNCED" nothing is listed.
     """
 
     contents: int = 0
@@ -123,6 +123,7 @@ class Synchronise(Plain):
         if account is None or not is_fetched(account, self.stream):
             return
         product = account.products[self.stream]
+        appear(api, self.stream, account.row.id)
         product.status = self.status
         if self.status != "IN_PROGRESS":
             product.last_sync_at = api.database_now
@@ -131,3 +132,36 @@ class Synchronise(Plain):
             product.was_at_rest |= bool(api.rows_of(self.stream, account.row.id))
         elif product.opened_at is None:
             product.opened_at = api.database_now
+
+
+@dataclass(frozen=True, repr=False)
+class Tell(Plain):
+    """An account loses a product with all that is listed of it, or gets it with all that it has.
+
+    Attributes:
+        account: Which account.
+        stream: Which rows.
+        status: NOT_SUPPORTED and NOT_SYNCED lose it, SYNCED gets it.
+    """
+
+    account: int = 0
+    stream: str = "content_items"
+    status: str = "NOT_SYNCED"
+
+    def apply(self, api: LivingApi) -> None:
+        """Let it happen."""
+        account = pick_account(api, self.account)
+        if account is None:
+            return
+        api.elapse(0.001)
+        product, rows = account.products[self.stream], api.rows_of(self.stream, account.row.id)
+        if self.status in ABSENT:
+            for row in () if account.lacks(self.stream) else rows:
+                api.note(self.stream, row, is_removed=True)
+        elif account.lacks(self.stream):
+            appear(api, self.stream, account.row.id)
+            product.last_sync_at = api.database_now
+            product.was_at_rest |= bool(rows)
+        else:
+            return
+        product.status, product.opened_at = self.status, None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar, get_args
 
-from account_changes import Connect, Remove, Return, Synchronise, Touch
+from account_changes import Connect, Remove, Return, Synchronise, Tell, Touch
 from hypothesis import strategies as st
 from living_api import CREATOR, EXPERIENCE, Quirks
 from living_changes import Change, Delete, Insert, Misdate, Pass, Update
@@ -133,7 +133,7 @@ connections = st.builds(
     st.sampled_from([0, 0, 1, 3, 5, 12]),
     st.sampled_from([0, 0, 1, 3]),
     st.sampled_from([0, 3, 3, 700]),
-    st.sampled_from([*fetched, "ABSENT", "UNTOLD", "NOT_SYNCED"]),
+    st.sampled_from([*fetched, "ABSENT", "UNTOLD", "NOT_SYNCED", "NOT_SUPPORTED"]),
 )
 touches = st.builds(
     Touch, numbers, st.sampled_from(["CONNECTED"] * 4 + ["NOT_CONNECTED", "SESSION_EXPIRED"])
@@ -154,6 +154,9 @@ changes: st.SearchStrategy[Change] = st.one_of(
     deletions,
     connections,
     st.builds(Synchronise, numbers, owned, st.sampled_from(fetched)),
+    st.builds(
+        Tell, numbers, owned, st.sampled_from(["NOT_SYNCED", "NOT_SUPPORTED", "SYNCED", "SYNCED"])
+    ),
     st.builds(Remove, numbers),
     st.builds(Return, numbers),
     st.builds(Misdate, streams, numbers),

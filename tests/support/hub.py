@@ -90,8 +90,8 @@ def make_definition(about: dict[str, Any], project: dict[str, Any]) -> dict[str,
         "quality": "unknown",
         "settings_preamble": (
             "Set the credentials of the experience API (Appcues), of the creator API (Phyllo) or "
-            "of both: only streams of APIs with credentials exist. The live creator API also "
-            "needs `content_by_account`."
+            "of both: only streams of APIs with credentials exist. `all_streams` adds the further "
+            "listings."
         ),
         "supported_python_versions": about["supported_python_versions"],
         "variant": about["name"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from account_changes import Connect, Remove, Return, Synchronise, Touch
+from account_changes import Connect, Remove, Return, Synchronise, Tell, Touch
 from histories import History, Options, Sync
 from living_api import Quirks
 from living_changes import Delete, Insert, Misdate, Pass, Update
@@ -183,6 +183,20 @@ KNOWN_LOSSES = {
                 "an account was never synced",
                 Connect(2, 2, 3, "NOT_SYNCED"),
                 (Sync(), Sync((Insert(account=1), LONG_AFTER))),
+            ),
+            (
+                "an account gets a product with old rows",
+                Connect(2, 2, 3, "NOT_SUPPORTED"),
+                (Sync(), Sync(), Sync((Tell(1, status="SYNCED"), LONG_AFTER))),
+            ),
+            (
+                "an account loses a product and gets it back",
+                Connect(2, 2, 3),
+                (
+                    Sync(),
+                    Sync((Tell(1), LONG_AFTER)),
+                    Sync((Tell(1, status="SYNCED"), Insert(account=1, late=60), LONG_AFTER)),
+                ),
             ),
             (
                 "rows show up after the account has told of their sync",

@@ -34,6 +34,9 @@ EXPERIENCE = ("launchpads", "flows", "banners", "checklists", "pins", "tags", "s
 OPEN = ("IN_PROGRESS", "PARTIAL_SYNCED")
 """The statuses of a product of which rows may still come."""
 
+ABSENT = ("NOT_SUPPORTED", "NOT_SYNCED")
+"""The statuses of a product that an account does not have: its rows, if any, are not listed."""
+
 
 @dataclass(slots=True)
 class Row:
@@ -99,6 +102,10 @@ class Account:
     products: dict[str, Product]
     status: str = "CONNECTED"
     is_listed: bool = True
+
+    def lacks(self, stream: str) -> bool:
+        """Return whether the account tells that there is nothing of a stream to list."""
+        return stream in self.products and self.products[stream].status in ABSENT
 
 
 @dataclass(frozen=True, repr=False)
@@ -220,6 +227,13 @@ class LivingApi:
             return sorted(rows, key=lambda row: (-row.day.timestamp(), row.id))
         return sorted(rows, key=lambda row: (row.place, row.id))
 
+    def listed(self, stream: str, account: str | None = None) -> list[Row]:
+        """Return the rows of a listing without those of accounts that lack the product."""
+        rows = self.in_order(stream, account)
+        lacking = [a.row.id for a in self.accounts.values() if a.lacks(stream)]
+        absent = {row.id for name in lacking for row in self.rows_of(stream, name)}
+        return [row for row in rows if row.id not in absent] if absent else rows
+
     def cap_of(self, stream: str, account: str | None) -> int:
         """Return the most records that a page of a listing holds."""
         known = self.accounts.get(account or "")
@@ -231,7 +245,7 @@ class LivingApi:
         return {
             stream: {
                 row.id: Version(row.revision, row.stamp)
-                for row in self.in_order(stream)
+                for row in self.listed(stream)
                 if not row.is_hidden
             }
             for stream in (*CREATOR, *EXPERIENCE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from account_changes import Connect, Remove, Return, Synchronise, Touch
+from account_changes import Connect, Remove, Return, Synchronise, Tell, Touch
 from living_api import EXPERIENCE, LivingApi
 from living_writing import Place, finish, insert, pick_owner, stamp_of, told_at, write
 from plain import Plain
@@ -150,5 +150,15 @@ class Pass(Plain):
 
 
 Change: TypeAlias = (
-    Connect | Touch | Remove | Return | Synchronise | Update | Insert | Misdate | Delete | Pass
+    Connect
+    | Touch
+    | Remove
+    | Return
+    | Synchronise
+    | Tell
+    | Update
+    | Insert
+    | Misdate
+    | Delete
+    | Pass
 )

@@ -24,7 +24,7 @@ def page_of(
     last = query.get("transaction_to_date", "9999-12-31")
     rows = [
         row
-        for row in api.in_order(stream, account)
+        for row in api.listed(stream, account)
         if stream != "social_income_transactions" or first <= f"{row.day:%Y-%m-%d}" <= last
     ]
     size = min(limit, api.cap_of(stream, account))

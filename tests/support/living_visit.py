@@ -111,7 +111,7 @@ class Visit:
         known = self.api.accounts.get(account)
         if (known is None or not known.is_listed) and self.api.quirks.refuses_the_gone:
             return 404, "There is no such account"
-        if known is not None and known.products[stream].status == "NOT_SUPPORTED":
+        if known is not None and known.lacks(stream):
             return 400, "The product is not enabled"
         return None
 

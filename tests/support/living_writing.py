@@ -69,10 +69,18 @@ def finish(api: LivingApi, stream: str, owner: str) -> None:
     product = api.accounts[owner].products[stream]
     if product.opened_at is not None:
         return
+    appear(api, stream, owner)
     if product.status is not None:
         product.status = "SYNCED"
         product.last_sync_at = api.database_now
     product.was_at_rest |= bool(api.rows_of(stream, owner))
+
+
+def appear(api: LivingApi, stream: str, owner: str) -> None:
+    """Let the rows of an account be listed, if they weren't as it lacked the product."""
+    if api.accounts[owner].lacks(stream) and not api.quirks.allows_late_rows:
+        for row in api.rows_of(stream, owner):
+            write(api, stream, row, api.database_now)
 
 
 def write(api: LivingApi, stream: str, row: Row, stamp: datetime) -> None:
@@ -109,8 +117,9 @@ def insert(
             row.day = api.now + timedelta(days=days, minutes=number % 60)
         rows.append(row)
         api.note(stream, row)
-    if owner and rows and api.accounts[owner].products[stream].opened_at is None:
-        api.accounts[owner].products[stream].was_at_rest = True
+    account = api.accounts.get(owner)
+    if account and rows and account.products[stream].opened_at is None:
+        account.products[stream].was_at_rest |= not account.lacks(stream)
 
 
 def between(before: Row | None, after: Row | None) -> tuple[float, datetime]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import ast
 import csv
 import json
+import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import postgres
+import sandboxes
 from psycopg.types.json import set_json_loads
 from uv import find_uv_bin
 
@@ -23,16 +25,34 @@ from tap_analytics._compat import override
 from tap_analytics.listing.timestamps import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 SCHEMAS = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))["properties"]
     for path in (Path(__file__).parents[2] / "tap_analytics" / "schemas").glob("*.json")
 }
-STREAMS = tuple(sorted(SCHEMAS))
+STREAMS = tuple(sorted(sandboxes.STREAMS))
 TAP = Path(sys.executable).with_name("tap-analytics")
 
 loads = partial(json.loads, parse_float=Decimal)
+
+
+def tool(program: str, *requirements: str) -> list[str]:
+    """Make the command that runs a program in an environment of its own.
+
+    Args:
+        program: Its name.
+        *requirements: What is installed, the program's package first.
+
+    Returns:
+        The command without the program's options.
+    """
+    first, *others = requirements
+    extra = [argument for other in others for argument in ("--with", other)]
+    return [
+        *(find_uv_bin(), "tool", "run", "--quiet", "--python", sys.executable),
+        *("--from", first, *extra, program),
+    ]
 
 
 class Loader(ABC):
@@ -40,11 +60,15 @@ class Loader(ABC):
 
     Attributes:
         requirements: What is installed, the loader first.
+        overrides: What is installed in place of versions that the loader asks for.
         program: What is run.
+        wants: Settings of the tap.
     """
 
     requirements: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
     program: str
+    wants: Mapping[str, object] = {}
 
     def __init__(self, folder: Path) -> None:
         """Prepare to load.
@@ -57,12 +81,14 @@ class Loader(ABC):
     @property
     def command(self) -> list[str]:
         """The command without its options."""
-        first, *others = self.requirements
-        extra = [argument for other in others for argument in ("--with", other)]
-        return [
-            *(find_uv_bin(), "tool", "run", "--quiet", "--python", sys.executable),
-            *("--from", first, *extra, self.program),
-        ]
+        return tool(self.program, *self.requirements)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that are added to those of this process."""
+        overrides = self.folder / "overrides.txt"
+        overrides.write_text("\n".join(self.overrides))
+        return {"UV_OVERRIDE": str(overrides), "UV_COMPILE_BYTECODE": "1"}
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -89,11 +115,23 @@ class Loader(ABC):
                 stdin=lines,
                 capture_output=True,
                 cwd=self.folder,
+                env=os.environ | self.environment,
                 check=False,
             )
         assert done.returncode == 0, done.stderr.decode()[-2000:]
         state: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return state
+
+    def columns(self, stream: str) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
+        """Tell what the columns of a table are.
+
+        Args:
+            stream: Its name.
+
+        Returns:
+            For each column the keys that lead to its value in a record, and its JSON schema.
+        """
+        return {name: ((name,), definition) for name, definition in SCHEMAS[stream].items()}
 
     def in_column(self, definition: dict[str, Any], value: object) -> object:
         """Tell what a column should hold, where that differs from what was served."""
@@ -222,12 +260,12 @@ class DuckDB(Loader):
             kinds = {column[0]: str(column[1]) for column in found.description or ()}
             for row in found.fetchall():
                 yield {
-                    name: in_utc(self._value(kind, value))
+                    name: in_utc(self.value(kind, value))
                     for (name, kind), value in zip(kinds.items(), row, strict=True)
                 }
 
     @staticmethod
-    def _value(kind: str, value: object) -> object:
+    def value(kind: str, value: object) -> object:
         if isinstance(value, float):
             return Decimal(repr(value))
         return loads(value) if kind == "JSON" and isinstance(value, str) else value
@@ -247,7 +285,7 @@ class Postgres(Loader):
         schema: Of the tables.
     """
 
-    requirements = ("meltanolabs-target-postgres~=0.8.1",)
+    requirements: tuple[str, ...] = ("meltanolabs-target-postgres~=0.8.1",)
     program = "target-postgres"
 
     def __init__(self, folder: Path, port: int, schema: str, **settings: object) -> None:
@@ -338,9 +376,11 @@ def mended(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
-@cache
-def _definitions(stream: str) -> tuple[tuple[str, dict[str, Any]], ...]:
-    return tuple(sorted(SCHEMAS[stream].items()))
+def at(record: object, path: Iterable[str]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return what stands at a path of keys, or None."""
+    for key in path:
+        record = record.get(key) if isinstance(record, dict) else None
+    return record
 
 
 def expected(
@@ -356,10 +396,11 @@ def expected(
     Returns:
         For each `id` the record, by column, absent fields as None.
     """
+    columns = sorted(loader.columns(stream).items())
     return {
         record["id"]: {
-            name: loader.in_column(definition, typed(definition, mended(record.get(name))))
-            for name, definition in _definitions(stream)
+            name: loader.in_column(definition, typed(definition, mended(at(record, path))))
+            for name, (path, definition) in columns
         }
         for record in records
     }

@@ -18,6 +18,22 @@ CREATOR_STREAMS = (
 )
 STREAMS = EXPERIENCE_STREAMS + CREATOR_STREAMS
 
+# With `all_streams`. Those of the creator API need `content_by_account`, too.
+FURTHER_EXPERIENCE_STREAMS = ("mobile", "embeds", "nps")
+FURTHER_CREATOR_STREAMS = (
+    "content_groups",
+    "audience",
+    "publication_contents",
+    "activity_contents",
+    "activity_artists",
+    "social_income_payouts",
+    "commerce_income_transactions",
+    "commerce_income_payouts",
+    "commerce_income_balances",
+)
+FURTHER_STREAMS = FURTHER_EXPERIENCE_STREAMS + FURTHER_CREATOR_STREAMS
+ALL_STREAMS = STREAMS + FURTHER_STREAMS
+
 
 def impatient(sandbox: Sandbox, **settings: object) -> dict[str, Any]:
     """Settings that reach the sandbox and wait for nothing."""
@@ -32,3 +48,11 @@ def only(api: str, sandbox: Sandbox, **settings: object) -> dict[str, Any]:
     }[api]
     every = impatient(sandbox, **settings)
     return {name: every[name] for name in (*names, "backoff_factor", *settings)}
+
+
+def deselect(catalog: dict[str, Any], *breadcrumbs: tuple[str, ...]) -> None:
+    """Deselect fields in all streams of a catalog."""
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if tuple(item["breadcrumb"]) in breadcrumbs:
+                item["metadata"]["selected"] = False

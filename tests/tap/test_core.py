@@ -14,14 +14,14 @@ from tap_analytics.tap import TapAnalytics
 # sets those of the running sandbox before the first request.
 _names = ("username", "password", "account_id", "client_id", "client_secret")
 _whole: dict[str, object] = dict.fromkeys(_names, "set-later")
-_per_account: dict[str, object] = {**_whole, "content_by_account": True}
+_per_account: dict[str, object] = {**_whole, "content_by_account": True, "all_streams": True}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _sandboxes() -> Iterator[None]:
     with Sandbox(rows=25) as whole, Sandbox(rows=25) as per_account:
         _whole.update(whole.settings)
-        _per_account.update(per_account.settings, content_by_account=True)
+        _per_account.update(per_account.settings)
         yield
 
 

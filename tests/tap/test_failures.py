@@ -97,16 +97,89 @@ def test_a_connection_test_names_each_stream_that_fails(run_tap: RunTap, sandbox
     assert [line.split(":")[0] for line in run.errors] == ["flows", "users"]
 
 
-def test_a_stream_map_expression_that_fails_costs_only_its_stream(
-    run_tap: RunTap, sandbox: Sandbox
+@pytest.mark.parametrize(
+    ("expression", "cause"),
+    [
+        ("name + 1", """TypeError: can only concatenate str (not "int") to str"""),
+        ("nme", "NameNotDefined: 'nme' is not defined for expression 'nme if "),
+        ("_['nme']", "KeyError: 'nme'"),
+        ("int(\n'x'\n)", "ValueError: invalid literal for int() with base 10: 'x'"),
+    ],
+)
+@pytest.mark.parametrize("target", ["name", "__filter__"])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "without a field"])
+def test_a_stream_map_that_fails_names_the_record_and_costs_only_its_stream(
+    run_tap: RunTap, sandbox: Sandbox, expression: str, cause: str, target: str, *, is_whole: bool
 ) -> None:
-    maps = {"users": {"name": "name + 1"}}
-    run = run_tap(only("creator", sandbox, stream_maps=maps))
+    # An expression that works comes before the one that doesn't.
+    maps = {"users": {"external_id": "id", target: f"{expression} if id == '3' else name"}}
+    sandbox.data["users"] = [{"id": str(number), "name": "A"} for number in range(1, 6)]
+    config = only("creator", sandbox, stream_maps=maps)
+    catalog = json.loads(run_tap(only("creator", sandbox), "--discover").output)
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            is_field_left_out = not is_whole and item["breadcrumb"] == ["properties", "status"]
+            item["metadata"]["selected"] = not is_field_left_out
+    run = run_tap(config, catalog=catalog)
     assert run.status == 1
-    assert run.errors[-1].startswith("users: ")
+    (error,) = run.errors
+    shown = expression.replace("\n", " ")
+    start = f"users: the stream map's `{shown} if id == '3' else name` fails for record 3: "
+    assert error.startswith(start)
+    assert error.removeprefix(start).startswith(cause)
+    assert run.ids("users") == ["1", "2"]
     assert run.bookmark("users") is None
     assert len(run.ids("profiles")) == 25
     assert "Traceback" not in run.log
+
+
+def test_a_stream_map_that_fails_for_an_account_does_not_drop_all_accounts(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    maps = {"accounts": {"__filter__": "nme"}}
+    run = run_tap(only("creator", sandbox, content_by_account=True, stream_maps=maps))
+    assert run.status == 1
+    account = sandbox.page("accounts")["data"][0]["id"]
+    cause = "NameNotDefined: 'nme' is not defined for expression 'nme'"
+    assert run.errors == [
+        f"accounts: the stream map's `nme` fails for record {account}: {cause}",
+        "content_items: incomplete, as it is read for each of `accounts`",
+        "social_income_transactions: incomplete, as it is read for each of `accounts`",
+    ]
+    assert not any("drops all records" in line for line in run.warnings)
+
+
+@pytest.mark.parametrize(
+    ("maps", "line"),
+    [
+        ({"users": {"name": "(("}}, "`stream_maps.users.name` is no expression ("),
+        ({"tags": {"name": "(("}}, "`stream_maps.tags.name` is no expression ("),
+        ({"users": {"id": None}}, "`stream_maps`: Removing key property 'id' is not permitted in "),
+        ({"users": {"__key_properties__": ["no"]}}, "`stream_maps`: Invalid key properties for "),
+        ({"users": 3}, "`stream_maps.users` must be an object, or null to drop the stream"),
+    ],
+)
+def test_a_stream_map_that_can_t_be_used_is_a_line_before_the_first_request(
+    run_tap: RunTap, sandbox: Sandbox, maps: dict[str, Any], line: str
+) -> None:
+    run = run_tap(only("creator", sandbox, stream_maps=maps))
+    assert run.status == 1
+    assert run.errors[0].startswith(line)
+    assert "Traceback" not in run.log
+    assert sandbox.requests == []
+
+
+def test_a_stream_map_for_a_stream_that_does_not_exist_is_warned_of(
+    run_tap: RunTap, sandbox: Sandbox
+) -> None:
+    maps: dict[str, Any] = {"usres": {"name": "id"}, "flows": {"name": "id"}}
+    run = run_tap(only("creator", sandbox, stream_maps=maps))
+    assert run.status == 0
+    # Flows exist, though there are no credentials for their API.
+    assert [line for line in run.warnings if "stream_maps" in line] == [
+        "`stream_maps.usres` does nothing, as there is no stream `usres`; did you mean `users`?"
+    ]
+    assert len(run.ids("users")) == 25
 
 
 @pytest.mark.parametrize("api", ["experience", "creator"])

@@ -96,7 +96,7 @@ faults = st.sampled_from(
 
 
 @settings(
-    max_examples=25,
+    max_examples=12,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
@@ -152,8 +152,7 @@ def test_the_messages_per_account_are_the_same_with_and_without_hints(
         )
         for _ in range(2):
             run = run_tap(config)
-            # On the live service, some accounts have no product.
-            assert run.status == int(is_live), run.log
+            assert run.status == 0, run.log
             for message in run.messages:
                 message.pop("time_extracted", None)
             outputs.append([m for m in run.messages if m["type"] != "STATE"])
@@ -168,11 +167,11 @@ def test_the_messages_per_account_are_the_same_with_and_without_hints(
 def test_no_more_requests_are_in_flight_than_allowed(
     run_tap: RunTap, sandbox: Sandbox, max_concurrent: int
 ) -> None:
-    sandbox.data["users"] = rows(300)
+    sandbox.data["users"] = rows(150)
     with answers_held_back(sandbox) as in_flight:
         run = run_tap(only("creator", sandbox, max_concurrent_requests=max_concurrent))
     assert run.status == 0
-    assert len(run.ids("users")) == 300
+    assert len(run.ids("users")) == 150
     assert max(in_flight) == max_concurrent
 
 
@@ -208,7 +207,7 @@ def test_a_short_listing_is_asked_for_at_most_one_page_in_vain(
 
 
 def test_accounts_are_read_ahead_with_their_content(run_tap: RunTap) -> None:
-    with Sandbox(rows=60) as sandbox, answers_held_back(sandbox) as in_flight:
+    with Sandbox(rows=40) as sandbox, answers_held_back(sandbox) as in_flight:
         run = run_tap(only("creator", sandbox, content_by_account=True))
         assert run.status == 0
         asked = [(r.path, tuple(r.query.items())) for r in sandbox.requests]

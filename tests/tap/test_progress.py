@@ -1,32 +1,24 @@
-"""The table at the end of the log, and the line on a terminal."""
+"""The table at the end of the log."""
 
 from __future__ import annotations
 
 import json
-import logging
-import os
-import pty
 import re
-import signal
-import subprocess
 import sys
-import termios
 import threading
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from sandboxes import EXPERIENCE_STREAMS, STREAMS, impatient, only
-from waits import DEADLINE, send_ahead_on_loopback, send_nothing_ahead, wait_until
+from waits import send_ahead_on_loopback, send_nothing_ahead, wait_until
 
-from tap_analytics.log.terminal import StatusLine, status_line
 from tap_analytics.sandbox import Reply, Request, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from runs import Run, RunTap
@@ -295,216 +287,3 @@ def test_there_is_no_table_where_nothing_is_synced_or_nobody_wants_it(
     monkeypatch.setenv("TAP_ANALYTICS_LOGLEVEL", "WARNING")
     logs.append(run_tap(impatient(sandbox)).log)
     assert not any("throttled" in log for log in logs)
-
-
-# The terminal
-
-
-@dataclass
-class Terminal:
-    """A terminal, of which this is the user."""
-
-    user: int
-    device: int
-    text: str = ""
-
-    def read(self) -> bool:
-        try:
-            data = os.read(self.user, 100_000)
-        except OSError:  # as on Linux, if nobody has it open any more
-            return False
-        self.text += data.decode()
-        return bool(data)
-
-    def wait_for(self, pattern: str) -> None:
-        while not re.search(pattern, self.text):
-            assert self.read(), self.text
-
-    @property
-    def lines(self) -> list[str]:
-        """What is to be seen, however long the lines."""
-        lines, column = [[""]], 0
-        for char in self.text:
-            if char == "\n":
-                lines.append([])
-            if char in "\r\n":
-                column = 0
-                continue
-            lines[-1][column:] = [char, *lines[-1][column + 1 :]]
-            column += 1
-        return ["".join(line).rstrip() for line in lines]
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    monkeypatch.setenv("TERM", "xterm")
-    user, device = pty.openpty()
-    termios.tcsetwinsize(device, (24, 60))
-    terminal = Terminal(user, device)
-    yield terminal
-    os.close(user)
-    if terminal.device >= 0:
-        os.close(terminal.device)
-
-
-@contextmanager
-def on_terminal(
-    terminal: Terminal, folder: Path, config: dict[str, Any], output: int | IO[bytes]
-) -> Iterator[subprocess.Popen[bytes]]:
-    path = folder / "config.json"
-    path.write_text(json.dumps(config))
-    with subprocess.Popen(
-        [*TAP, "--config", path], stdout=output, stderr=terminal.device
-    ) as process:
-        os.close(terminal.device)
-        terminal.device = -1
-        stuck = threading.Timer(DEADLINE, process.kill)
-        stuck.start()
-        try:
-            yield process
-        finally:
-            stuck.cancel()
-
-
-def holding(path: str, event: threading.Event) -> Callable[[Request], None]:
-    def hold(request: Request) -> None:
-        if request.path == path:
-            event.wait(DEADLINE)
-
-    return hold
-
-
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ \| [A-Z]+ +\| [\w.-]+ +\| (.*)")
-
-
-def test_a_terminal_shows_how_far_it_has_come_and_then_the_log_alone(
-    sandbox: Sandbox, terminal: Terminal, tmp_path: Path
-) -> None:
-    seen = threading.Event()
-    sandbox.intercept = holding("/v1/users", seen)
-    with on_terminal(terminal, tmp_path, impatient(sandbox), subprocess.DEVNULL) as process:
-        terminal.wait_for(r"\rusers: 0 records, 1 requests; 11/13 streams, \d+:\d\d *\r")
-        seen.set()
-        while terminal.read():
-            pass
-        assert process.wait() == 0
-    assert "\x1b" not in terminal.text
-    *lines, last = terminal.lines
-    assert not last
-    start = next(n for n, line in enumerate(lines) if line.endswith("This sync in numbers:"))
-    assert [line.split()[0] for line in lines[start + 1 :]] == ["stream", *sorted(STREAMS), "total"]
-    messages = [match[1] if (match := LOG_LINE.fullmatch(line)) else "" for line in lines[:start]]
-    assert all(messages), lines
-    metrics = [json.loads(text[8:]) for text in messages if text.startswith("METRIC: ")]
-    assert len(metrics) == 3 * len(STREAMS)
-
-
-def test_the_line_is_no_wider_than_the_terminal(
-    sandbox: Sandbox, terminal: Terminal, tmp_path: Path
-) -> None:
-    termios.tcsetwinsize(terminal.device, (24, 20))
-    seen = threading.Event()
-    sandbox.intercept = holding("/v1/users", seen)
-    with on_terminal(terminal, tmp_path, only("creator", sandbox), subprocess.DEVNULL):
-        terminal.wait_for(r"\rusers: 0 records, 1\r")
-        seen.set()
-        while terminal.read():
-            pass
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_clears_the_line(
-    sandbox: Sandbox, terminal: Terminal, tmp_path: Path, number: signal.Signals
-) -> None:
-    ended = threading.Event()
-    sandbox.intercept = holding("/v1/users", ended)
-    with on_terminal(terminal, tmp_path, impatient(sandbox), subprocess.DEVNULL) as process:
-        terminal.wait_for(r"\rusers: 0 records")
-        process.send_signal(number)
-        while terminal.read():
-            pass
-        assert process.wait() == 128 + number
-    ended.set()
-    *lines, last = terminal.lines
-    assert not last
-    assert not any(" streams, " in line for line in lines)
-
-
-def test_a_signal_clears_the_line_though_the_target_is_stuck(
-    sandbox: Sandbox, terminal: Terminal, tmp_path: Path
-) -> None:
-    sandbox.data["accounts"] = [{"id": str(row), "x": "x" * 2000} for row in range(1000)]
-    config = only("creator", sandbox, page_size=100)
-    with on_terminal(terminal, tmp_path, config, subprocess.PIPE) as process:
-        terminal.wait_for(r"\raccounts: [1-9]")
-        process.send_signal(signal.SIGTERM)
-        while terminal.read():
-            pass
-        assert process.wait() == 128 + signal.SIGTERM
-    assert not terminal.lines[-1]
-
-
-def test_an_error_clears_the_line(sandbox: Sandbox, terminal: Terminal, tmp_path: Path) -> None:
-    seen = threading.Event()
-    sandbox.intercept = holding("/v1/accounts", seen)
-    config = only("creator", sandbox)
-    with on_terminal(terminal, tmp_path, config, subprocess.PIPE) as process:
-        terminal.wait_for(r"\raccounts: 0 records")
-        assert process.stdout
-        process.stdout.close()
-        seen.set()
-        while terminal.read():
-            pass
-        assert process.wait() == 1
-    *lines, last = terminal.lines
-    assert not last
-    assert lines[-1].endswith("The target has gone, and so does the tap")
-
-
-def test_a_pipe_gets_no_byte_of_it(sandbox: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(impatient(sandbox)))
-    done = subprocess.run(
-        [*TAP, "--config", tmp_path / "config.json"],
-        env=os.environ | {"TERM": "xterm"},
-        capture_output=True,
-        check=True,
-    )
-    assert b"This sync in numbers:" in done.stderr
-    assert b" streams, " not in done.stderr
-    assert not re.search(rb"[^\n\x20-\x7e]", done.stderr)
-
-
-def test_a_terminal_that_can_do_nothing_is_left_alone(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with open(terminal.device, "w", closefd=False) as output:
-        assert isinstance(status_line(output, str), StatusLine)
-        monkeypatch.setenv("TERM", "dumb")
-        assert status_line(output, str) is None
-    assert status_line(None, str) is None
-
-
-def test_a_terminal_that_goes_away_is_no_error() -> None:
-    user, device = pty.openpty()
-    with open(device, "w") as output:  # noqa: PTH123
-        os.close(user)
-        with StatusLine(output, lambda: "text") as line:
-            line.end()
-
-
-def test_where_there_are_no_threads_there_is_no_line(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(thread: threading.Thread) -> None:
-        raise RuntimeError(thread)
-
-    monkeypatch.setattr("tap_analytics.log.terminal.start_without_signals", fail)
-    with open(terminal.device, "w", closefd=False) as output:
-        handler = logging.StreamHandler(output)
-        logging.getLogger().addHandler(handler)
-        with StatusLine(output, lambda: "text"):
-            logging.getLogger().warning("Still there")
-        logging.getLogger().removeHandler(handler)
-        assert handler.stream is output
-    terminal.read()
-    assert terminal.text == "Still there\r\n"

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 from golden import TIMES
 from loaders import mended
-from sandboxes import CREATOR_STREAMS, STREAMS, impatient, only
+from sandboxes import CREATOR_STREAMS, STREAMS, deselect, impatient, only
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 
 from tap_analytics.sandbox import Reply, Sandbox
@@ -189,13 +189,6 @@ def test_batches_hold_the_records_that_are_otherwise_messages(
         files = [file for batch in run.of_type("BATCH", stream) for file in batch["manifest"]]
         lines = [line for file in files for line in urlopen(file).read().splitlines()]  # noqa: S310
         assert [json.loads(line, parse_float=Decimal) for line in lines] == plain.records(stream)
-
-
-def deselect(catalog: dict[str, Any], *breadcrumbs: tuple[str, ...]) -> None:
-    for entry in catalog["streams"]:
-        for item in entry["metadata"]:
-            if tuple(item["breadcrumb"]) in breadcrumbs:
-                item["metadata"]["selected"] = False
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from sandboxes import EXPERIENCE_STREAMS, FURTHER_EXPERIENCE_STREAMS, STREAMS
 
 from tap_analytics.sandbox import Reply, Request, Sandbox
 from tap_analytics.sandbox.__main__ import main
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SCRIPT = str(Path(sys.executable).with_name("tap-analytics-sandbox"))
-EXPERIENCE = ("launchpads", "flows", "banners", "checklists", "pins", "tags", "segments")
+EXPERIENCE = (*EXPERIENCE_STREAMS, *FURTHER_EXPERIENCE_STREAMS)
 PATHS = {
     "work_platforms": "/v1/work-platforms",
     "users": "/v1/users",
@@ -38,6 +39,17 @@ PATHS = {
 }
 OWNED = ("content_items", "social_income_transactions")
 EVER = {"transaction_from_date": "1970-01-01", "transaction_to_date": "2026-11-22"}
+FURTHER = {
+    "content_groups": ("/v1/social/content-groups", ""),
+    "audience": ("/v1/audience", ""),
+    "publication_contents": ("/v1/publications/contents", ""),
+    "activity_contents": ("/v1/media/activity/contents", ""),
+    "activity_artists": ("/v1/media/activity/artists", ""),
+    "social_income_payouts": ("/v1/social/income/payouts", "payout"),
+    "commerce_income_transactions": ("/v1/commerce/income/transactions", "transaction"),
+    "commerce_income_payouts": ("/v1/commerce/income/payouts", "payout"),
+    "commerce_income_balances": ("/v1/commerce/income/balances", "balance"),
+}
 
 each_resource = pytest.mark.parametrize("resource", BUILDERS)
 
@@ -136,6 +148,57 @@ def test_content_can_be_listed_by_account(sandbox: Sandbox, resource: str) -> No
     ids = [record["id"] for listed in found.values() for record in listed]
     assert sorted(ids) == sorted(record["id"] for record in sandbox.data[resource])
     assert ask(sandbox, resource, {"account_id": "nobody"}).status_code == 404
+
+
+def dates_of(resource: str) -> dict[str, str]:
+    period = FURTHER[resource][1]
+    dates = {f"{period}_from_date": "1970-01-01", f"{period}_to_date": "2026-11-22"}
+    return dates if period else {}
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("resource", FURTHER)
+def test_a_further_listing_takes_an_account_and_a_period(resource: str, *, live: bool) -> None:
+    path, _ = FURTHER[resource]
+    with Sandbox(live=live) as sandbox:
+        account = sandbox.data[resource][0]["account"]["id"]
+        given: dict[str, str | int] = {}
+        for name, value in {"account_id": account, **dates_of(resource)}.items():
+            response = ask(sandbox, path, given)
+            assert response.status_code == 400
+            error = response.json()["error"]
+            assert (error["error_code"], error["message"]) == (
+                "MISSING_FIELDS",
+                f"{name} is required.",
+            )
+            given[name] = value
+        own = [r for r in sandbox.data[resource] if r["account"]["id"] == account]
+        answer = ask(sandbox, path, given).json()
+        if resource == "audience":
+            assert answer == served(own[0])
+        else:
+            assert answer["data"] == served(own)[:10]
+            assert answer["metadata"]["limit"] == 10
+
+
+@pytest.mark.parametrize("resource", [name for name, (_, period) in FURTHER.items() if period])
+def test_a_further_listing_can_be_limited_to_a_period(sandbox: Sandbox, resource: str) -> None:
+    path, period = FURTHER[resource]
+    record = sandbox.data[resource][0]
+    day = f"{record[f'{period}_at']}"[:10]
+    account = record["account"]["id"]
+    names = (f"{period}_from_date", f"{period}_to_date")
+    found = ask(sandbox, path, {"account_id": account, **dict.fromkeys(names, day)}).json()["data"]
+    assert record["id"] in {r["id"] for r in found}
+    assert all(r[f"{period}_at"][:10] == day for r in found)
+    late = ask(sandbox, path, {"account_id": account, **dict.fromkeys(names, "2026-11-01")})
+    assert not late.json()["data"]
+
+
+def test_an_account_without_an_audience_has_an_empty_object(sandbox: Sandbox) -> None:
+    account = sandbox.data["audience"][0]["account"]["id"]
+    sandbox.data["audience"].clear()
+    assert ask(sandbox, "/v1/audience", {"account_id": account}).json() == {}
 
 
 def test_transactions_can_be_listed_by_date(sandbox: Sandbox) -> None:
@@ -257,6 +320,11 @@ def test_requests_fail_in_all_ways_but_never_thrice_in_a_row() -> None:
     assert 0.3 < 1 - Counter(outcomes)["200"] / len(outcomes) < 0.67
     with Sandbox(fail_rate=0.6) as sandbox:
         assert [outcome(sandbox) for _ in range(20)] == outcomes[:20]
+
+
+def test_at_a_fail_rate_of_1_every_request_fails() -> None:
+    with Sandbox(fail_rate=1) as sandbox:
+        assert not any(outcome(sandbox) == "200" for _ in range(60))
 
 
 def test_an_interceptor_answers_first_or_leaves_it(sandbox: Sandbox) -> None:
@@ -407,12 +475,12 @@ def test_the_oddities_are_there() -> None:
         (record.get("engagement") or {}).get("view_count") for record in found["content_items"]
     ]
     assert 2**53 + 1 in views
-    for resource, listed in found.items():
+    for listed in found.values():
         assert all(record["updated_at"] for record in listed)
         fields = {field for record in listed for field in record}
         assert any(fields - record.keys() for record in listed)
-        has_text = resource not in {"accounts", "social_income_transactions"}
-        assert (r'\ud83d"' in encode(listed).decode()) == has_text
+        has_text = {"name", "title", "full_name", "artist_name"} & fields
+        assert (r'\ud83d"' in encode(listed).decode()) == bool(has_text)
 
 
 def test_what_is_referred_to_exists() -> None:
@@ -420,7 +488,7 @@ def test_what_is_referred_to_exists() -> None:
         resource: {record["id"]: record for record in records(resource, 30, day=3)}
         for resource in BUILDERS
     }
-    for resource in ("profiles", *OWNED):
+    for resource in ("profiles", *OWNED, *FURTHER):
         for record in found[resource].values():
             account = found["accounts"][record["account"]["id"]]
             for field in ("user", "work_platform"):
@@ -564,7 +632,7 @@ def test_wrong_options_are_usage_errors(
 def test_the_demo_loads_all_that_there_is_and_then_what_has_changed(tmp_path: Path) -> None:
     first, second = (run("demo", "--to", "demo") for _ in range(2))
     assert (first.returncode, first.stderr) == (second.returncode, second.stderr) == (0, "")
-    for stream in BUILDERS:
+    for stream in STREAMS:
         offered, extracted, loaded, bookmark = columns(first.stdout, stream)
         assert offered == extracted == loaded == "200"
         assert bookmark < "2026-01-06"
@@ -580,11 +648,11 @@ def columns(output: str, stream: str) -> list[str]:
     return next(line.split()[1:] for line in output.splitlines() if line.startswith(f"{stream} "))
 
 
-def test_the_demo_shows_the_end_of_the_log_if_the_target_fails(tmp_path: Path) -> None:
-    (tmp_path / "analytics.duckdb").write_text("no database")
+def test_the_demo_shows_the_end_of_the_log_if_the_tap_fails(tmp_path: Path) -> None:
+    (tmp_path / "parquet").write_text("no folder")
     result = run("demo", "--to", str(tmp_path))
     assert result.returncode == 1
-    assert "not a valid DuckDB database file" in result.stderr
+    assert "parquet/sync=0 can't be written to" in result.stderr
     assert f"all of its log is in {tmp_path / 'demo.log'}" in result.stderr
     assert not (tmp_path / "state.json").exists()
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROWS = 20
-EPOCH_MILLISECONDS = ("launchpads", "banners", "checklists", "pins")
+EPOCH_MILLISECONDS = ("launchpads", "banners", "checklists", "pins", "mobile", "embeds", "nps")
 
 each_stream = pytest.mark.parametrize("stream", BUILDERS)
 
@@ -41,7 +41,7 @@ def walk_values(schema: dict[str, Any], value: object, path: str = "") -> Iterat
     if isinstance(value, list):
         for element in value:
             yield from walk_values(schema["items"], element, f"{path[:-1]}[].")
-    elif isinstance(value, dict) and "properties" in schema:
+    elif isinstance(value, dict) and schema.get("properties"):
         for name, field in value.items():
             yield f"{path}{name}", field
             yield from walk_values(schema["properties"].get(name, {}), field, f"{path}{name}.")
@@ -74,7 +74,8 @@ def test_each_field_has_a_type_that_loaders_understand_and_may_be_null(stream: s
         assert kind in {"array", "boolean", "number", "object", "string"}, path
         assert null == "null", path
         assert ("items" in definition) == (kind == "array"), path
-        assert ("additionalProperties" in definition) == (kind == "object"), path
+        assert ("properties" in definition) == (kind == "object"), path
+        assert definition.get("additionalProperties") is (True if kind == "object" else None), path
 
 
 @each_stream
@@ -96,9 +97,9 @@ def test_the_format_date_time_stands_only_at_the_top_level(stream: str) -> None:
 
 
 def test_objects_whose_keys_are_ids_stay_open() -> None:
-    for stream in ("launchpads", "banners", "pins", "flows"):
-        assert "properties" not in schema_of(stream)["properties"]["tags"]
-    assert "properties" not in schema_of("checklists")["properties"]["items"]
+    for stream in ("launchpads", "banners", "pins", "flows", "mobile", "embeds", "nps"):
+        assert schema_of(stream)["properties"]["tags"]["properties"] == {}
+    assert schema_of("checklists")["properties"]["items"]["properties"] == {}
 
 
 def test_the_same_reference_is_described_alike_everywhere() -> None:

@@ -1,4 +1,4 @@
-"""What is counted, and how the progress line and the table say it."""
+"""What is counted, and how the rows and the table say it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from tap_analytics.log.row import Row
 from tap_analytics.singer.statistics import RequestStatistics, StreamStatistics, SyncProgress
 
 if TYPE_CHECKING:
@@ -83,25 +84,69 @@ def test_the_time_of_children_is_theirs(wait: Callable[[float], None]) -> None:
     assert [stream.seconds for stream in (parent, child, other)] == [301, 30, 10_000]
 
 
-def test_the_line_says_how_far_the_sync_has_come(wait: Callable[[float], None]) -> None:
+def begun(progress: SyncProgress) -> dict[str, Row]:
+    """Return the rows of streams that have begun, and the last row, by name."""
+    *rows, total = progress.rows()
+    return {row.name: row for row in [*rows, total] if row.seconds is not None}
+
+
+def test_the_rows_say_how_far_each_stream_is(wait: Callable[[float], None]) -> None:
     names = ("accounts", "content_items", "comments", "users", "tags")
     parent, child, grandchild, other, unread = map(StreamStatistics, names)
     parents = {"content_items": "accounts", "comments": "content_items"}
     progress = SyncProgress([parent, child, grandchild, other, unread], parents)
-    assert not progress.line()
+    assert [row.name for row in progress.rows()] == [*names, "0/5 streams"]
+    assert begun(progress) == {"0/5 streams": Row("0/5 streams", 0, 0, 0)}
     with progress.reading(parent):
-        assert progress.line() == "accounts: 0 records, 0 requests; 0/5 streams, 0:00"
+        wait(1)
+        assert begun(progress)["accounts"] == Row("accounts", 0, 0, 1, is_current=True)
         with progress.reading(child):
             child.records, child.requests = 1234, 56_789
             wait(61)
-            assert progress.line() == (
-                "content_items: 1,234 records, 56,789 requests; 0/5 streams, 1:01"
-            )
-        assert progress.line() == "accounts: 0 records, 0 requests; 0/5 streams, 1:01"
-    assert not progress.line()
+            assert begun(progress) == {
+                "accounts": Row("accounts", 0, 0, 1),
+                "content_items": Row("content_items", 1234, 56_789, 61, (0, 0), is_current=True),
+                "0/5 streams": Row("0/5 streams", 1234, 56_789, 62),
+            }
+        wait(2)
+        assert begun(progress)["accounts"] == Row("accounts", 0, 0, 3, is_current=True)
     with progress.reading(other):
         wait(36_000)
-        assert progress.line() == "users: 0 records, 0 requests; 3/5 streams, 601:01"
+        # Nothing of comments was to be listed, and yet they are done.
+        assert [*begun(progress)] == [*names[:4], "3/5 streams"]
+        assert begun(progress)["3/5 streams"].seconds == 36_064
+
+
+def test_a_row_of_a_stream_by_account_counts_accounts() -> None:
+    parent, child, other = map(StreamStatistics, ("accounts", "content_items", "users"))
+    # A child that is not selected is not synced.
+    parents = {"content_items": "accounts", "social_income_transactions": "accounts"}
+    progress = SyncProgress([parent, child, other], parents)
+
+    def accounts() -> tuple[int, int] | None:
+        return progress.rows()[1].accounts
+
+    with progress.reading(parent):
+        assert accounts() is None
+        parent.listed = 10
+        with progress.reading(child):
+            assert accounts() == (0, 10)
+        parent.passed = 9
+        assert accounts() == (9, 10)
+        # The state knows of more than the pages so far, or the next page brings even more.
+        child.expected = 15
+        assert accounts() == (9, 15)
+        parent.listed = 20
+        assert accounts() == (9, 20)
+        # An account that is met only when the accounts are read again is known, too.
+        parent.passed = 21
+        assert accounts() == (21, 21)
+        parent.listed, parent.passed, child.expected = 3, 3, 15
+        assert accounts() == (3, 15)
+    # The accounts are read to their end, and there are fewer than last time.
+    assert accounts() == (3, 3)
+    assert progress.rows()[0].accounts is None
+    assert progress.rows()[2].accounts is None
 
 
 def test_the_report_says_how_far_the_sync_is(wait: Callable[[float], None]) -> None:
@@ -135,7 +180,7 @@ def test_a_stream_that_fails_is_charged_and_done(wait: Callable[[float], None]) 
         wait(2)
         raise KeyError
     with progress.reading(tags):
-        assert progress.line().endswith(" 1/2 streams, 0:02")
+        assert begun(progress)["1/2 streams"].seconds == 2
     assert users.seconds == 2
 
 

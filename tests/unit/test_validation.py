@@ -164,8 +164,22 @@ def test_no_line_repeats_a_secret(secret: str, value: object) -> None:
 def test_validation_fills_in_defaults() -> None:
     config: dict[str, Any] = {}
     find_errors(config, deepcopy(SETTINGS), APIS, find_batch_errors)
-    assert config["page_size"] == 10
-    assert config["content_by_account"] is False
+    assert config["max_retries"] == 3
+    assert config["all_streams"] is False
+
+
+@pytest.mark.parametrize("given", [64213, 0])
+def test_an_account_id_may_be_a_number(given: int) -> None:
+    config: dict[str, Any] = {"username": "u", "password": "p", "account_id": given}
+    assert not find_errors(config, deepcopy(SETTINGS), APIS, find_batch_errors)
+    assert config["account_id"] == str(given)
+
+
+@pytest.mark.parametrize("given", [True, 64213.5, ["64213"]])
+def test_an_account_id_is_text_or_a_whole_number(given: object) -> None:
+    config: dict[str, Any] = {"username": "u", "password": "p", "account_id": given}
+    errors = find_errors(config, deepcopy(SETTINGS), APIS, find_batch_errors)
+    assert errors == ["`account_id` must be of type string"]
 
 
 @pytest.mark.parametrize(
