@@ -129,7 +129,7 @@ def test_a_customer_that_is_being_synced_is_not_synced_again_until_its_lock_is_o
     status, log = project.run("acme")
     assert status != 0
     assert "Another" in log
-    assert "in progress" in log
+    assert "already running" in log
     assert len(project.sandbox.requests) == asked
     # As old as the retries of the DAG find it.
     project.select(age.format(now, "6 minutes"), database)

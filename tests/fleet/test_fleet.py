@@ -14,6 +14,7 @@ import postgres
 import psycopg
 import pytest
 from fleet import (
+    PROJECT,
     Airflow,
     copy_project,
     install_airflow,
@@ -55,7 +56,8 @@ SIZES = {
     "wonka": 0,
 }
 AGAIN = (LARGEST, REFUSED, "hooli", "wonka")
-RETRY_DELAY = timedelta(minutes=6)
+DAG = (PROJECT / "fleet_dag.py").read_text(encoding="utf-8")
+RETRY_DELAY = timedelta(minutes=int(DAG.split("retry_delay=timedelta(minutes=")[1].split(")")[0]))
 
 Data = dict[str, list[dict[str, Any]]]
 

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 STUB = f"""#!{sys.executable}
 import os, signal, sys, time
 if os.environ.get("HANG"):
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    # Held back until it is waited for, so that it can't come too early.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})
 print("arguments", *sys.argv[1:])
 for name, value in os.environ.items():
     if name.startswith(("MELTANO_", "TAP_", "TARGET_")):
         print(name, value, sep="=")
 print("folder", os.path.isdir(os.environ["MELTANO_SYS_DIR_ROOT"]), flush=True)
 if os.environ.get("HANG"):
-    signal.pause()
+    signal.sigwait({{signal.SIGTERM}})
     time.sleep(0.2)
     print("ended", os.path.isdir(os.environ["MELTANO_SYS_DIR_ROOT"]))
 sys.exit(int(os.environ.get("STATUS", "0")))
