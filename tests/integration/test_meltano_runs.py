@@ -346,7 +346,7 @@ def test_flattening_gives_nested_values_columns(
     loader = load(installed.copy(tmp_path, FLAT), sandbox)
     for stream in STREAMS:
         properties = SCHEMAS[stream].items()
-        definitions = flat(stream, {name: d.get("properties", d) for name, d in properties})
+        definitions = flat(stream, {name: d.get("properties") or d for name, d in properties})
         table = loader.table(stream)
         wanted = expected(loader, stream, sandbox.data[stream])
         assert table.keys() == wanted.keys()
