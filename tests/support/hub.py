@@ -90,8 +90,10 @@ def make_definition(about: dict[str, Any], project: dict[str, Any]) -> dict[str,
         "quality": "unknown",
         "settings_preamble": (
             "Set the credentials of the experience API (Appcues), of the creator API (Phyllo) or "
-            "of both: only streams of APIs with credentials exist. `all_streams` adds the further "
-            "listings."
+            "of both: only streams of APIs with credentials exist. Those of Appcues are in Studio, "
+            "under Settings → Integrations → API Keys, and the account's ID under Settings → "
+            "Account. Those of Phyllo are at dashboard.getphyllo.com, under API credentials; its "
+            "sandbox has others. `all_streams` adds the further listings."
         ),
         "supported_python_versions": about["supported_python_versions"],
         "variant": about["name"],
