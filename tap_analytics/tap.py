@@ -19,6 +19,7 @@ from tap_analytics.singer.connection_test import outcome_of
 from tap_analytics.singer.messages import MessageWriter
 from tap_analytics.singer.signals import end_on_signals
 from tap_analytics.singer.stream import AnalyticsStream
+from tap_analytics.singer.summary import fields_of, table_of
 from tap_analytics.singer.sync import Sync
 
 if TYPE_CHECKING:
@@ -103,8 +104,12 @@ class TapAnalytics(CheckedTap):
         sync = Sync(self.synced_streams, cast("dict[str, Any]", self.state), self.write_message)
         end_on_signals(partial(self._end, sync))
         sync.run(self.connections)
-        self.logger.info("This sync in numbers:\n%s", sync.progress.table())
-        if failures := [*self._find_failures()]:
+        failures = [*self._find_failures()]
+        statistics = sync.progress.streams
+        summary = fields_of(statistics, has_failed=bool(failures))
+        table = table_of(statistics)
+        self.logger.info("This sync in numbers:\n%s", table, extra={"summary": summary})
+        if failures:
             raise IncompleteSyncError(failures)
         if not self.synced_streams:
             self.logger.warning("The catalog selects no stream, so nothing is synced")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import RESTStream
@@ -35,7 +36,9 @@ class LoggedStream(RESTStream[Any], ABC):
         super().__init__(tap)
         self.statistics = StreamStatistics(self.name)
         self.metrics = StreamMetrics(self, self.statistics)
-        self._warnings = RepeatedWarnings(self.logger.warning)
+        # The SDK's structured formatter shows this as a field of its own.
+        self._extra = {"stream_name": self.name}
+        self._warnings = RepeatedWarnings(partial(self.logger.warning, extra=self._extra))
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
@@ -50,7 +53,7 @@ class LoggedStream(RESTStream[Any], ABC):
         if level == logging.WARNING:
             self._warnings.add(message, *args, **kwargs)
         else:
-            super().log(message, *args, level=level, **kwargs)
+            super().log(message, *args, level=level, extra=self._extra, **kwargs)
 
     def end_log(self, *, has_failed: bool) -> None:
         """Log the metrics, and how many warnings were only counted. Once: the stream is done.

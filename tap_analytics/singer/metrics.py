@@ -44,6 +44,7 @@ class StreamMetrics:
         if self._has_ended:
             return
         self._has_ended = True
+        self._statistics.has_failed = has_failed
         # Counters look at the clock each time, so they are told the sums only.
         has_been_read = self._statistics.seconds > 0
         if has_been_read:

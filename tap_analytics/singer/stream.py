@@ -35,9 +35,9 @@ from tap_analytics.log.wording import one_line
 from tap_analytics.singer.bookmarks import open_bookmarks
 from tap_analytics.singer.children import ParentStream
 from tap_analytics.singer.output import StreamOutput
+from tap_analytics.singer.progress import SyncProgress
 from tap_analytics.singer.replication import account_of
 from tap_analytics.singer.state import StateMessages
-from tap_analytics.singer.statistics import SyncProgress
 
 if TYPE_CHECKING:
     from singer_sdk import Tap

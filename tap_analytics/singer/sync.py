@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tap_analytics.log.progress import ProgressLog
 from tap_analytics.log.repeats import warnings_of_the_client_counted
 from tap_analytics.log.terminal import rows_below
+from tap_analytics.singer.progress import SyncProgress
 from tap_analytics.singer.state import StateMessages
-from tap_analytics.singer.statistics import SyncProgress
 from tap_analytics.singer.stream import Run
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from tap_analytics.sandbox import Sandbox
 
@@ -135,10 +136,46 @@ def test_the_commands_of_the_other_pages_run(shell: Shell, page: str) -> None:
         Shell(folder, shell.environment).paste(command)
 
 
+def test_the_page_about_logging_turns_the_summary_into_metrics(shell: Shell) -> None:
+    folder = shell.folder.parent / "logging"
+    folder.mkdir()
+    terminal = Shell(folder, shell.environment)
+    for command in commands("docs/logging.md"):
+        terminal.paste(command)
+    metrics = (folder / "tap_analytics.prom").read_text(encoding="utf-8").splitlines()
+    assert 'tap_analytics_records{stream="users"} 200.0' in metrics
+    assert 'tap_analytics_succeeded{stream="total"} 1.0' in metrics
+
+
+def github_job() -> dict[str, Any]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)\n```$", text, flags=re.DOTALL | re.MULTILINE)
+    job: dict[str, Any] = yaml.safe_load(block)["pipeline"]
+    return job
+
+
+def test_the_job_for_github_passes(shell: Shell) -> None:
+    folder = shell.folder.parent / "job"
+    folder.mkdir()
+    job = github_job()
+    assert job["env"].keys() <= shell.environment.keys()
+    assert job["defaults"]["run"]["shell"] == "bash"  # which is `bash -eo pipefail`
+    terminal = Shell(folder, shell.environment)
+    installed, *steps = (step["run"] for step in job["steps"])
+    assert installed == "pipx install uv"  # GitHub's machines have pipx, and this one uv
+    for step in steps:
+        terminal.paste(step)
+    broken = [step for step in steps if " run -- " in step]
+    assert len(broken) == 1
+    with pytest.raises(AssertionError, match="500 Internal Server Error"):
+        terminal.paste(broken[0].replace(" run -- ", " run --fail-rate 1 -- "))
+
+
 def test_no_page_has_commands_that_nothing_runs() -> None:
     pages = [f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")]
     # The benchmark takes half an hour, and is run by hand.
     assert {page for page in pages if commands(page)} == {
+        "docs/logging.md",
         "docs/meltano.md",
         "docs/sandbox.md",
         "docs/speed.md",

@@ -9,7 +9,8 @@ import pytest
 import requests
 
 from tap_analytics.log.row import Row
-from tap_analytics.singer.statistics import RequestStatistics, StreamStatistics, SyncProgress
+from tap_analytics.singer.progress import SyncProgress
+from tap_analytics.singer.statistics import RequestStatistics, StreamStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         nonlocal now
         now += seconds
 
-    monkeypatch.setattr("tap_analytics.singer.statistics.monotonic", lambda: now)
+    monkeypatch.setattr("tap_analytics.singer.progress.monotonic", lambda: now)
     return wait
 
 
@@ -182,19 +183,3 @@ def test_a_stream_that_fails_is_charged_and_done(wait: Callable[[float], None]) 
     with progress.reading(tags):
         assert begun(progress)["1/2 streams"].seconds == 2
     assert users.seconds == 2
-
-
-def test_the_table_has_a_line_per_stream_and_the_totals() -> None:
-    users = StreamStatistics("users", 1_000_000, 20, 3, 4, 7, 5.678)
-    progress = SyncProgress([users, StreamStatistics("social_income_transactions", 1, 1)])
-    assert progress.table().splitlines() == [
-        "stream                       records requests retries throttled skipped seconds",
-        "users                        1000000       20       3         4       7    5.68",
-        "social_income_transactions         1        1       0         0       0    0.00",
-        "total                        1000001       21       3         4       7    5.68",
-    ]
-
-
-def test_a_sync_without_streams_has_a_table() -> None:
-    _, total = SyncProgress().table().splitlines()
-    assert total.split() == ["total", "0", "0", "0", "0", "0", "0.00"]
