@@ -143,7 +143,7 @@ def test_the_page_about_logging_turns_the_summary_into_metrics(shell: Shell) -> 
     for command in commands("docs/logging.md"):
         terminal.paste(command)
     metrics = (folder / "tap_analytics.prom").read_text(encoding="utf-8").splitlines()
-    assert 'tap_analytics_records{stream="users"} 200.0' in metrics
+    assert 'tap_analytics_records{stream="users"} 25.0' in metrics
     assert 'tap_analytics_succeeded{stream="total"} 1.0' in metrics
 
 
