@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--chaos",
         type=int,
-        default=25,
+        default=15,
         help="how many random schedules of faults the tap is run with, and a 25th of that many "
         "histories of kills",
     )

@@ -14,6 +14,8 @@ HERE = Path(__file__).parent
     catchup=False,
     max_active_runs=1,
     max_active_tasks=1024,  # The pool says how many customers there are at a time.
+    # Longer than the five minutes for which Meltano's lock outlives a host.
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=6)},
 )
 def fleet() -> None:
     """List the customers, and sync each."""
@@ -33,9 +35,6 @@ def fleet() -> None:
         cwd=str(HERE),
         append_env=True,
         pool="customers",
-        retries=2,
-        # Longer than the five minutes for which Meltano's lock outlives a host.
-        retry_delay=timedelta(minutes=6),
         # A sync that hangs would hold up the next run. What it has read is not read again.
         execution_timeout=timedelta(hours=6),
         map_index_template="{{ task.env['CUSTOMER'] }}",

@@ -57,7 +57,9 @@ SIZES = {
 }
 AGAIN = (LARGEST, REFUSED, "hooli", "wonka")
 DAG = (PROJECT / "fleet_dag.py").read_text(encoding="utf-8")
-RETRY_DELAY = timedelta(minutes=int(DAG.split("retry_delay=timedelta(minutes=")[1].split(")")[0]))
+RETRY_DELAY = timedelta(
+    minutes=int(DAG.split('"retry_delay": timedelta(minutes=')[1].split(")")[0])
+)
 
 Data = dict[str, list[dict[str, Any]]]
 

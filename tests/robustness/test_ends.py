@@ -55,7 +55,7 @@ OPTIONS = pytest.mark.parametrize("option", ["", "--discover", "--about", "--ver
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
-@OPTIONS
+@pytest.mark.parametrize("option", ["", "--about"])
 def test_a_full_disk_is_one_line(config: str, option: str) -> None:
     lines = run('exec "$@" >/dev/full', config, *filter(None, [option]))
     assert lines == ["The output can't be written: No space left on device"]
@@ -100,8 +100,9 @@ def test_a_target_that_has_gone_is_one_line(config: str, tmp_path: Path, option:
     assert lines == ["The target has gone, and so does the tap"]
 
 
-@pytest.mark.parametrize("variable", ["TAP_ANALYTICS_LOGLEVEL", "LOGLEVEL"])
-@pytest.mark.parametrize("option", ["", "--discover"])
+@pytest.mark.parametrize(
+    ("variable", "option"), [("TAP_ANALYTICS_LOGLEVEL", ""), ("LOGLEVEL", "--discover")]
+)
 def test_a_wrong_log_level_is_one_line(config: str, option: str, variable: str) -> None:
     lines = run('exec "$@"', config, *filter(None, [option]), **{variable: "nonsense"})
     assert lines == [

@@ -57,6 +57,10 @@ def _is_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         send_nothing_ahead(monkeypatch)
 
 
+AHEAD = pytest.mark.parametrize("_is_ahead", [True], indirect=True)
+"""Marks a test that is about the state, and need not be run both ways."""
+
+
 def skipping(api: ScriptedApi, **settings: object) -> dict[str, Any]:
     return api.creator(skip_unsynced_accounts=True, **settings)
 
@@ -197,6 +201,7 @@ TELL_NOTHING: list[object] = [
 ]
 
 
+@AHEAD
 @pytest.mark.parametrize("data", TELL_NOTHING)
 def test_an_account_that_does_not_tell_that_it_is_done_is_always_asked_for(
     api: ScriptedApi, run_tap: RunTap, data: object
@@ -526,6 +531,7 @@ SPOILT: dict[str, Any] = {
 }
 
 
+@AHEAD
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
 @pytest.mark.parametrize("key", ["synced", "synced_with"])
 def test_tokens_of_another_form_do_not_count(

@@ -203,8 +203,11 @@ def test_batches_hold_the_records_that_are_otherwise_messages(
     ],
     ids=["plain", "per account", "flattened", "mapped", "renamed", "versioned"],
 )
-@pytest.mark.parametrize("deselected", [False, True], ids=["whole", "deselected"])
-@pytest.mark.parametrize("method", ["INCREMENTAL", "FULL_TABLE"])
+@pytest.mark.parametrize(
+    ("method", "deselected"),
+    [("INCREMENTAL", False), ("FULL_TABLE", True)],
+    ids=["incremental", "full table, deselected"],
+)
 def test_the_messages_are_those_that_the_sdk_would_write(
     run_tap: RunTap,
     sandbox: Sandbox,

@@ -202,7 +202,7 @@ def test_streams_by_account_have_a_bar_of_the_accounts(
     assert not ROWS.search(terminal.log)
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(20, 24), (60, 24), (80, 5), (80, 2), (30, 3)])
+@pytest.mark.parametrize(("columns", "lines"), [(20, 24), (80, 5), (30, 2)])
 def test_the_rows_fit_into_the_terminal(
     sandbox: Sandbox, terminal: Terminal, tmp_path: Path, columns: int, lines: int
 ) -> None:
