@@ -60,7 +60,9 @@ HUB_SCHEMA: dict[str, Any] = {
             },
         },
         "keywords": TEXTS,
+        "domain_url": TEXT | {"pattern": "^https://"},
         "log_parser": {"const": "singer-sdk"},
+        "logo_url": {"type": "string", "pattern": r"^/assets/logos/extractors/[\w-]+\.png$"},
         "maintenance_status": {"enum": ["active", "beta", "development", "inactive", "unknown"]},
         "quality": {"enum": ["bronze", "gold", "silver", "unknown"]},
         "settings": {
@@ -209,6 +211,8 @@ def test_the_hub_definition_satisfies_the_schema_of_the_hub(
 ) -> None:
     definition = hub.make_definition(about, {**PROJECT, "urls": urls})
     jsonschema.Draft7Validator(HUB_SCHEMA).validate(definition)
+    logo = hub.ROOT / ".github" / "hub" / Path(definition["logo_url"]).name
+    assert logo.read_bytes().startswith(b"\x89PNG")
     names = {setting["name"] for setting in definition["settings"]}
     assert names >= {name for group in definition["settings_group_validation"] for name in group}
     assert definition["supported_python_versions"] == PYTHONS

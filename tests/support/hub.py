@@ -81,10 +81,13 @@ def make_definition(about: dict[str, Any], project: dict[str, Any]) -> dict[str,
     definition = {
         **make_plugin(about),
         "description": "In-app experiences, and creators' accounts, content and income",
+        # The Hub has one field for two services.
+        "domain_url": "https://www.appcues.com",
         "executable": about["name"],
         "keywords": ["api", "meltano_sdk"],
         "label": "Appcues and Phyllo",
         "log_parser": "singer-sdk",
+        "logo_url": f"/assets/logos/extractors/{about['name']}.png",
         "maintenance_status": MAINTENANCE[development_status],
         "pip_url": project["name"],
         "quality": "unknown",
