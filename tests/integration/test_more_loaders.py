@@ -13,6 +13,7 @@ from loaders import JSONL, STREAMS, TAP, Loader, expected, extract, full_table, 
 from more_loaders import (
     OLD_PYTHON,
     S3CSV,
+    BatchesClickHouse,
     ClickHouse,
     FlatCSV,
     ParquetPostgres,
@@ -103,8 +104,8 @@ def make(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Loader
         folder.mkdir()
         if issubclass(kind, PipelineWisePostgres | ParquetPostgres):
             return kind(folder, request.getfixturevalue("server"), tmp_path.name[:50].lower())
-        if kind is ClickHouse:
-            return ClickHouse(folder, request.getfixturevalue("clickhouse_port"), **settings)
+        if issubclass(kind, ClickHouse):
+            return kind(folder, request.getfixturevalue("clickhouse_port"), **settings)
         if kind is S3CSV:
             return S3CSV(folder, request.getfixturevalue("bucket"))
         return kind(folder, **settings)
@@ -164,7 +165,8 @@ GZIPPED = {"format": "jsonl", "compression": "gzip"}
 
 
 @pytest.mark.parametrize(
-    ("kind", "encoding"), [(ParquetPostgres, PARQUET), (Snowflake, GZIPPED), (ClickHouse, GZIPPED)]
+    ("kind", "encoding"),
+    [(ParquetPostgres, PARQUET), (Snowflake, GZIPPED), (BatchesClickHouse, GZIPPED)],
 )
 def test_two_days_of_batches_are_in_the_tables(
     make: Callable[[type[Loader]], Loader],

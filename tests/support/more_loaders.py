@@ -485,6 +485,16 @@ class ClickHouse(Loader):
         return single(value) if "number" in kinds else value
 
 
+class BatchesClickHouse(ClickHouse):
+    """Loads files into ClickHouse, and sends timestamps there as text."""
+
+    @override
+    def in_column(self, definition: dict[str, Any], value: object) -> object:
+        if isinstance(value, datetime) and value.year == 1:
+            return datetime(1970, 1, 1, tzinfo=UTC)
+        return super().in_column(definition, value)
+
+
 def double(value: object) -> object:
     """Give a number the digits that a float of 64 bits holds."""
     return Decimal(repr(float(value))) if isinstance(value, int | Decimal) else value
