@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +11,12 @@ from loaders import (
     JSONL,
     SCHEMAS,
     STREAMS,
-    TAP,
     DuckDB,
     Loader,
     Postgres,
     expected,
+    extract,
+    full_table,
     kinds_of,
 )
 from sandboxes import FURTHER_STREAMS, impatient
@@ -41,32 +39,6 @@ def make(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Loader
         return kind(folder)
 
     return make_loader
-
-
-def extract(
-    config: dict[str, Any],
-    folder: Path,
-    state: dict[str, Any] | None = None,
-    catalog: dict[str, Any] | None = None,
-) -> Path:
-    """Run the tap as a process, and keep its messages in a file."""
-    arguments = []
-    for option, content in (("config", config), ("state", state), ("catalog", catalog)):
-        if content is not None:
-            path = folder / f"{option}.json"
-            path.write_text(json.dumps(content))
-            arguments += [f"--{option}", str(path)]
-    messages = folder / "messages.jsonl"
-    with messages.open("wb") as output:
-        done = subprocess.run(
-            [TAP, *arguments],
-            stdout=output,
-            stderr=subprocess.PIPE,
-            check=False,
-            env={**os.environ, "TAP_ANALYTICS_LOGLEVEL": "WARNING"},
-        )
-    assert done.returncode == 0, done.stderr.decode()
-    return messages
 
 
 def assert_loaded(loader: Loader, served: dict[str, list[dict[str, Any]]]) -> None:
@@ -223,18 +195,6 @@ def test_columns_have_the_types_that_an_analyst_expects(
             (form,) = {definition.get("format")} - {None} or kinds_of(definition)
             form = form if form in types else "string"
             assert columns[name] in types[form], (stream, name)
-
-
-def full_table(config: dict[str, Any], folder: Path, *streams: str) -> dict[str, Any]:
-    path = folder / "config.json"
-    path.write_text(json.dumps(config))
-    catalog: dict[str, Any] = json.loads(
-        subprocess.check_output([TAP, "--config", path, "--discover"], stderr=subprocess.DEVNULL)
-    )
-    for entry in catalog["streams"]:
-        if entry["tap_stream_id"] in streams:
-            entry["replication_method"] = "FULL_TABLE"
-    return catalog
 
 
 def test_a_record_deleted_on_the_server_disappears_from_the_table(

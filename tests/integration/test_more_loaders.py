@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loaders import JSONL, STREAMS, TAP, Loader, expected, tool
+from loaders import JSONL, STREAMS, TAP, Loader, expected, extract, full_table, tool
 from more_loaders import (
     OLD_PYTHON,
+    S3CSV,
+    BatchesClickHouse,
     ClickHouse,
     FlatCSV,
     ParquetPostgres,
@@ -23,6 +25,7 @@ from more_loaders import (
     Stitch,
     clickhouse,
 )
+from s3 import give_key, make_bucket, s3_server
 from sandboxes import impatient
 
 from tap_analytics.sandbox import Sandbox
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    Extract: TypeAlias = Callable[[Mapping[str, object]], list["Day"]]
+    Days: TypeAlias = Callable[[Mapping[str, object]], list["Day"]]
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +57,7 @@ class Day:
 
 
 @pytest.fixture(scope="session")
-def extract(tmp_path_factory: pytest.TempPathFactory) -> Extract:
+def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
     """Run the tap on two days, once for each way in which loaders want its output."""
     done: dict[str, list[Day]] = {}
 
@@ -95,15 +98,17 @@ def two_days(folder: Path, wants: Mapping[str, object]) -> Iterator[Day]:
 
 
 @pytest.fixture
-def make(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[type[Loader]], Loader]:
-    def make_loader(kind: type[Loader]) -> Loader:
+def make(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Loader]:
+    def make_loader(kind: type[Loader], **settings: object) -> Loader:
         folder = tmp_path / "loaded"
         folder.mkdir()
         if issubclass(kind, PipelineWisePostgres | ParquetPostgres):
             return kind(folder, request.getfixturevalue("server"), tmp_path.name[:50].lower())
-        if kind is ClickHouse:
-            return ClickHouse(folder, request.getfixturevalue("clickhouse_port"))
-        return kind(folder)
+        if issubclass(kind, ClickHouse):
+            return kind(folder, request.getfixturevalue("clickhouse_port"), **settings)
+        if kind is S3CSV:
+            return S3CSV(folder, request.getfixturevalue("bucket"))
+        return kind(folder, **settings)
 
     return make_loader
 
@@ -114,6 +119,14 @@ def clickhouse_port(tmp_path: Path) -> Iterator[int]:
     folder.mkdir()
     with clickhouse(folder) as port:
         yield port
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with s3_server() as address:
+        give_key(monkeypatch, address)
+        make_bucket("analytics")
+        yield "analytics"
 
 
 def assert_holds(loader: Loader, held: dict[str, list[dict[str, Any]]]) -> None:
@@ -128,12 +141,12 @@ def assert_holds(loader: Loader, held: dict[str, list[dict[str, Any]]]) -> None:
 UPSERTS = (PipelineWisePostgres, SQLite, Snowflake, ClickHouse)
 
 
-@pytest.mark.parametrize("kind", [*UPSERTS, Stitch, SingerCSV, FlatCSV])
+@pytest.mark.parametrize("kind", [*UPSERTS, Stitch, SingerCSV, S3CSV, FlatCSV])
 def test_two_days_of_changes_are_in_the_tables(
-    make: Callable[[type[Loader]], Loader], extract: Extract, kind: type[Loader]
+    make: Callable[[type[Loader]], Loader], days: Days, kind: type[Loader]
 ) -> None:
     loader = make(kind)
-    for day in extract(kind.wants):
+    for day in days(kind.wants):
         assert loader.load(day.messages) == day.state
         assert_holds(loader, day.held)
     for stream in STREAMS:
@@ -142,19 +155,68 @@ def test_two_days_of_changes_are_in_the_tables(
 
 
 @pytest.fixture(scope="session")
-def batched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Settings that have Parquet files written."""
-    root = tmp_path_factory.mktemp("batches")
-    return {"batch_config": {"encoding": {"format": "parquet"}, "storage": {"root": str(root)}}}
+def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where files of batches go."""
+    return tmp_path_factory.mktemp("batches").as_uri()
 
 
-def test_two_days_of_parquet_files_are_in_the_tables_of_postgresql(
-    make: Callable[[type[Loader]], Loader], extract: Extract, batched: dict[str, object]
+PARQUET = {"format": "parquet"}
+GZIPPED = {"format": "jsonl", "compression": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding"),
+    [(ParquetPostgres, PARQUET), (Snowflake, GZIPPED), (BatchesClickHouse, GZIPPED)],
+)
+def test_two_days_of_batches_are_in_the_tables(
+    make: Callable[[type[Loader]], Loader],
+    days: Days,
+    batches: str,
+    kind: type[Loader],
+    encoding: dict[str, str],
 ) -> None:
-    loader = make(ParquetPostgres)
-    for day in extract(batched):
+    loader = make(kind)
+    for day in days({"batch_config": {"encoding": encoding, "storage": {"root": batches}}}):
+        assert b'"type":"RECORD"' not in day.messages.read_bytes()
         assert loader.load(day.messages) == day.state
         assert_holds(loader, day.held)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "is_marked"),
+    [
+        (Snowflake, {"hard_delete": True}, False),
+        (Snowflake, {}, True),
+        (ClickHouse, {"add_record_metadata": True}, True),
+    ],
+)
+def test_a_record_deleted_on_the_server_is_deleted_or_marked_in_the_table(
+    make: Callable[..., Loader],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    kind: type[Snowflake | ClickHouse],
+    settings: dict[str, object],
+    is_marked: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    loader = make(kind, **settings)
+    assert isinstance(loader, kind)
+    config = impatient(sandbox, emit_activate_version_messages=True)
+    catalog = full_table(config, tmp_path, "flows")
+    catalog["streams"] = [
+        entry for entry in catalog["streams"] if entry["tap_stream_id"] in {"flows", "users"}
+    ]
+    state = loader.load(extract(config, tmp_path, catalog=catalog))
+    served = {stream: list(sandbox.data[stream]) for stream in ("flows", "users")}
+    for stream in served:
+        del sandbox.data[stream][5:8]
+    loader.load(extract(config, tmp_path, state, catalog))
+    listed = served["users"], served["flows"] if is_marked else sandbox.data["flows"]
+    for stream, records in zip(("users", "flows"), listed, strict=True):
+        assert loader.table(stream) == expected(loader, stream, records)
+    gone = {record["id"] for record in served["flows"][5:8]}
+    assert loader.marked("flows") == (gone if is_marked else set())
+    # Incremental streams keep what is not listed any more.
+    assert loader.marked("users") == set()
 
 
 def test_the_views_of_the_demo_show_what_was_served(tmp_path: Path) -> None:
@@ -166,13 +228,13 @@ def test_the_views_of_the_demo_show_what_was_served(tmp_path: Path) -> None:
 
 
 def test_the_mapper_of_meltano_passes_on_what_it_does_not_map(
-    make: Callable[[type[Loader]], Loader], extract: Extract, tmp_path: Path
+    make: Callable[[type[Loader]], Loader], days: Days, tmp_path: Path
 ) -> None:
     loader = make(JSONL)
     maps = {"profiles": {"emails": "__NULL__", "country": "country.lower() if country else None"}}
     (tmp_path / "maps.json").write_text(json.dumps({"stream_maps": maps}))
     mapper = tool("meltano-map-transform", "meltano-map-transform==0.12.3")
-    for day in extract({}):
+    for day in days({}):
         mapped = tmp_path / "mapped.jsonl"
         with day.messages.open("rb") as messages, mapped.open("wb") as output:
             command = [*mapper, "--config", "maps.json"]
@@ -186,11 +248,9 @@ def test_the_mapper_of_meltano_passes_on_what_it_does_not_map(
 
 
 @pytest.mark.parametrize("wants", [{}, SingerCSV.wants], ids=["plain", "flat and complete"])
-def test_the_checker_of_singer_finds_nothing_wrong(
-    extract: Extract, wants: Mapping[str, object]
-) -> None:
+def test_the_checker_of_singer_finds_nothing_wrong(days: Days, wants: Mapping[str, object]) -> None:
     checker = tool("singer-check-tap", "singer-tools==0.4.1", "setuptools<81")
-    for day in extract(wants):
+    for day in days(wants):
         done = subprocess.run(
             checker,
             input=day.messages.read_bytes(),

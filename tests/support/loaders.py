@@ -70,13 +70,15 @@ class Loader(ABC):
     program: str
     wants: Mapping[str, object] = {}
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: object) -> None:
         """Prepare to load.
 
         Args:
             folder: Where files of this loader may lie.
+            **settings: Further settings.
         """
         self.folder = folder
+        self._settings = settings
 
     @property
     def command(self) -> list[str]:
@@ -88,7 +90,12 @@ class Loader(ABC):
         """Variables that are added to those of this process."""
         overrides = self.folder / "overrides.txt"
         overrides.write_text("\n".join(self.overrides))
-        return {"UV_OVERRIDE": str(overrides), "UV_COMPILE_BYTECODE": "1"}
+        return {
+            "UV_OVERRIDE": str(overrides),
+            "UV_COMPILE_BYTECODE": "1",
+            # uv does not compile for `run`, and a large loader takes three times as long to start.
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -108,7 +115,7 @@ class Loader(ABC):
             The last state that the loader has confirmed.
         """
         config = self.folder / "loader.json"
-        config.write_text(json.dumps(self.config()))
+        config.write_text(json.dumps(self.config() | self._settings))
         with messages.open("rb") as lines:
             done = subprocess.run(
                 [*self.command, "--config", config],
@@ -290,10 +297,9 @@ class Postgres(Loader):
 
     def __init__(self, folder: Path, port: int, schema: str, **settings: object) -> None:
         """Prepare to load, see `Loader`."""
-        super().__init__(folder)
+        super().__init__(folder, **settings)
         self.port = port
         self.schema = schema
-        self._settings = settings
 
     @override
     def config(self) -> dict[str, Any]:
@@ -304,7 +310,6 @@ class Postgres(Loader):
             "password": "",
             "database": postgres.DATABASE,
             "default_target_schema": self.schema,
-            **self._settings,
         }
 
     @override
@@ -329,6 +334,64 @@ class Postgres(Loader):
                 (f'"{self.schema}"."{stream}"',),
             ).fetchall()
         return {name: kind for name, kind in found if not name.startswith("_sdc_")}
+
+
+def extract(
+    config: dict[str, Any],
+    folder: Path,
+    state: dict[str, Any] | None = None,
+    catalog: dict[str, Any] | None = None,
+) -> Path:
+    """Run the tap as a process, and keep its messages in a file.
+
+    Args:
+        config: Its settings.
+        folder: Where its files may lie.
+        state: Where it goes on.
+        catalog: What it reads, if not all.
+
+    Returns:
+        The file.
+    """
+    arguments = []
+    for option, content in (("config", config), ("state", state), ("catalog", catalog)):
+        if content is not None:
+            path = folder / f"{option}.json"
+            path.write_text(json.dumps(content))
+            arguments += [f"--{option}", str(path)]
+    messages = folder / "messages.jsonl"
+    with messages.open("wb") as output:
+        done = subprocess.run(
+            [TAP, *arguments],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+            env={**os.environ, "TAP_ANALYTICS_LOGLEVEL": "WARNING"},
+        )
+    assert done.returncode == 0, done.stderr.decode()
+    return messages
+
+
+def full_table(config: dict[str, Any], folder: Path, *streams: str) -> dict[str, Any]:
+    """Make a catalog in which some streams are read in full.
+
+    Args:
+        config: The tap's settings.
+        folder: Where its files may lie.
+        *streams: The streams.
+
+    Returns:
+        The catalog.
+    """
+    path = folder / "config.json"
+    path.write_text(json.dumps(config))
+    catalog: dict[str, Any] = json.loads(
+        subprocess.check_output([TAP, "--config", path, "--discover"], stderr=subprocess.DEVNULL)
+    )
+    for entry in catalog["streams"]:
+        if entry["tap_stream_id"] in streams:
+            entry["replication_method"] = "FULL_TABLE"
+    return catalog
 
 
 def kinds_of(definition: dict[str, Any]) -> set[str]:

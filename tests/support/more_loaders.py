@@ -29,6 +29,7 @@ from loaders import (
     typed,
     with_doubles,
 )
+from upath import UPath
 from uv import find_uv_bin
 
 from tap_analytics._compat import override
@@ -220,16 +221,17 @@ class CSVFiles(Flattened):
     def in_column(self, definition: dict[str, Any], value: object) -> object:
         return None if value == "" and kinds_of(definition) == {"string"} else value
 
+    def files(self, stream: str) -> list[Path]:
+        """Name the files of a stream, in the order of the runs."""
+        return [path for folder in self.folders for path in sorted(folder.glob(f"{stream}-*.csv"))]
+
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
         columns = self.columns(stream)
-        for folder in self.folders:
-            for path in sorted(folder.glob(f"{stream}-*.csv")):
-                with path.open(encoding="utf-8", newline="") as lines:
-                    for row in csv.DictReader(lines, strict=True):
-                        yield {
-                            name: self.value(columns[name][1], text) for name, text in row.items()
-                        }
+        for path in self.files(stream):
+            with path.open(encoding="utf-8", newline="") as lines:
+                for row in csv.DictReader(lines, strict=True):
+                    yield {name: self.value(columns[name][1], text) for name, text in row.items()}
 
     @staticmethod
     def value(definition: dict[str, Any], text: str) -> object:
@@ -295,6 +297,39 @@ class SingerCSV(CSVFiles):
         return double(value) if "number" in kinds_of(definition) else value
 
 
+class S3CSV(SingerCSV):
+    """Uploads to a bucket what `SingerCSV` leaves in a folder."""
+
+    requirements = ("pipelinewise-target-s3-csv==2.0.0", "setuptools<81")
+    program = "target-s3-csv"
+
+    def __init__(self, folder: Path, bucket: str) -> None:
+        """Prepare to load.
+
+        Args:
+            folder: Where files of this loader may lie.
+            bucket: Its name. The environment has its server's address and the key.
+        """
+        super().__init__(folder)
+        self._bucket = bucket
+
+    @override
+    def config(self) -> dict[str, Any]:
+        run = super().config()["destination_path"]
+        return {
+            "s3_bucket": self._bucket,
+            "s3_key_prefix": f"{Path(run).name}/",
+            "aws_endpoint_url": os.environ["AWS_ENDPOINT_URL"],
+            "temp_dir": run,
+        }
+
+    @override
+    def load(self, messages: Path) -> dict[str, Any]:
+        state = super().load(messages)
+        UPath(f"s3://{self._bucket}").fs.get(f"{self._bucket}/", f"{self.folder}/", recursive=True)
+        return state
+
+
 class Stitch(Loader):
     """Would post to Stitch: in a dry run it validates, and writes what it would post."""
 
@@ -348,6 +383,8 @@ class Snowflake(Loader):
             "database": "ANALYTICS",
             "schema": "RAW",
             "warehouse": "none",
+            # A test may want the files once more.
+            "clean_up_batch_files": False,
         }
 
     @override
@@ -356,6 +393,14 @@ class Snowflake(Loader):
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
+        for row in self._whole_rows(stream):
+            yield {name: value for name, value in row.items() if not name.startswith("_sdc_")}
+
+    def marked(self, stream: str) -> set[str]:
+        """Tell which records are marked as deleted, by `id`."""
+        return {row["id"] for row in self._whole_rows(stream) if row["_sdc_deleted_at"]}
+
+    def _whole_rows(self, stream: str) -> Iterator[dict[str, Any]]:
         with duckdb.connect(str(self.folder / "ANALYTICS.db"), read_only=True) as connection:
             found = connection.execute(f'SELECT * FROM "RAW"."{stream.upper()}"')  # noqa: S608
             kinds = {column[0].lower(): str(column[1]) for column in found.description or ()}
@@ -363,7 +408,6 @@ class Snowflake(Loader):
                 yield {
                     name: in_utc(DuckDB.value(kind, value))
                     for (name, kind), value in zip(kinds.items(), row, strict=True)
-                    if not name.startswith("_sdc_")
                 }
 
 
@@ -379,14 +423,15 @@ class ClickHouse(Loader):
         "string": "",
     }
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, **settings: object) -> None:
         """Prepare to load.
 
         Args:
             folder: Where files of this loader may lie.
             port: Of the server.
+            **settings: Further settings.
         """
-        super().__init__(folder)
+        super().__init__(folder, **settings)
         self._port = port
 
     @override
@@ -415,14 +460,20 @@ class ClickHouse(Loader):
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
+        for row in self._whole_rows(stream):
+            yield {
+                name: self._value(definition, row[name])
+                for name, definition in SCHEMAS[stream].items()
+            }
+
+    def marked(self, stream: str) -> set[str]:
+        """Tell which records are marked as deleted, by `id`."""
+        return {row["id"] for row in self._whole_rows(stream) if row["_sdc_deleted_at"]}
+
+    def _whole_rows(self, stream: str) -> Iterator[dict[str, Any]]:
         query = f'SELECT * FROM "{stream}" FINAL'.encode()  # noqa: S608 - a known name
         with urlopen(f"http://127.0.0.1:{self._port}/", query) as answer:
-            for line in answer.read().decode().splitlines():
-                row = loads(line)
-                yield {
-                    name: self._value(definition, row[name])
-                    for name, definition in SCHEMAS[stream].items()
-                }
+            yield from map(loads, answer.read().decode().splitlines())
 
     @staticmethod
     def _value(definition: dict[str, Any], value: Any) -> object:  # noqa: ANN401 - any of JSON
@@ -432,6 +483,16 @@ class ClickHouse(Loader):
         if kinds & {"array", "object"}:
             return loads(value) if value else None
         return single(value) if "number" in kinds else value
+
+
+class BatchesClickHouse(ClickHouse):
+    """Loads files into ClickHouse, and sends timestamps there as text."""
+
+    @override
+    def in_column(self, definition: dict[str, Any], value: object) -> object:
+        if isinstance(value, datetime) and value.year == 1:
+            return datetime(1970, 1, 1, tzinfo=UTC)
+        return super().in_column(definition, value)
 
 
 def double(value: object) -> object:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import duckdb
 import pytest
-from moto.server import ThreadedMotoServer
+from s3 import ACCESS_KEY, SECRET_KEY, give_key, make_bucket, s3_server
 from sandboxes import CREATOR_STREAMS, STREAMS, impatient, only
 from singer_sdk import Target
 from singer_sdk.sinks import BatchSink
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 JSONL = {"format": "jsonl", "compression": "gzip"}
 PARQUET = {"format": "parquet"}
 
-ACCESS_KEY = "AKIA0BATCHES0TESTS00"
-SECRET_KEY = "batches/tests+0123456789/abcdefghijklmno"  # noqa: S105 - opens nothing
 TOKEN = "batches-session-token"  # noqa: S105 - the same
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,36 +43,20 @@ each_root = pytest.mark.parametrize("root", ["folder", "s3"], indirect=True)
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
+def s3_address() -> Iterator[str]:
     """The address of a server that speaks S3."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 bucket_numbers = count(1)
 
 
 @pytest.fixture
-def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket to which the environment has the key, as it would for any program."""
-    for name in os.environ:
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, os.devnull)
-    url = f"s3://bucket-{next(bucket_numbers)}"
-    # Its clients are kept, with the address and the key of the test before.
-    UPath(url).fs.clear_instance_cache()
-    UPath(url).mkdir()
-    return url
+    give_key(monkeypatch, s3_address)
+    return make_bucket(f"bucket-{next(bucket_numbers)}")
 
 
 @pytest.fixture
