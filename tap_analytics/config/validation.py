@@ -127,6 +127,11 @@ def find_warnings(
         yield "`skip_unsynced_accounts` does nothing without `content_by_account`"
     if config["all_streams"] and not config["content_by_account"]:
         yield "`all_streams` adds nothing of the creator API without `content_by_account`"
+    if config["emit_activate_version_messages"] and config.get("batch_config"):
+        yield (
+            "`emit_activate_version_messages` does nothing with `batch_config`: files hold no "
+            "versions, and loaders would delete what they have loaded from them"
+        )
     for api in apis:
         url = urlsplit(config[api.url_setting])
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):

@@ -55,8 +55,6 @@ class StreamOutput:
             return
         self._has_begun = True
         stream = self._stream
-        if stream.replication_method == "FULL_TABLE" and stream.emit_activate_version_messages:
-            self.version = stream.full_table_version
         schemas = {
             stream_map.stream_alias: stream_map.transformed_schema for stream_map in self._maps()
         }
@@ -66,6 +64,9 @@ class StreamOutput:
 
             self._batches = Batches(stream.tap_name, batch_config, schemas)
             schemas = self._batches.schemas
+        # Files hold no versions. A loader that deletes the others would delete all of theirs.
+        elif stream.replication_method == "FULL_TABLE" and stream.emit_activate_version_messages:
+            self.version = stream.full_table_version
         self._open_shapes()
         keys = [stream.replication_key] if stream.replication_key else None
         for stream_map in self._maps():
@@ -126,7 +127,7 @@ class StreamOutput:
                 self._write(ActivateVersionMessage(stream_map.stream_alias, self.version))
 
     def _announce(self, batches: Batches, stream: str, url: str) -> None:
-        self._write(SDKBatchMessage(stream, batches.encoding, [url], self.version))
+        self._write(SDKBatchMessage(stream, batches.encoding, [url]))
 
     def _maps(self) -> list[Any]:
         return [

@@ -215,6 +215,18 @@ def test_a_record_deleted_on_the_server_disappears_from_the_table(
     assert len(loader.table("users")) == 25
 
 
+def test_what_is_loaded_from_files_is_not_deleted(
+    make: Callable[..., Loader], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    loader = make(Postgres, hard_delete=True)
+    root = tmp_path / "files"
+    files = {"encoding": {"format": "jsonl"}, "storage": {"root": root.as_uri()}}
+    config = impatient(sandbox, emit_activate_version_messages=True, batch_config=files)
+    loader.load(extract(config, tmp_path, catalog=full_table(config, tmp_path, "flows", "tags")))
+    for stream in ("flows", "tags", "users"):
+        assert loader.table(stream) == expected(loader, stream, sandbox.data[stream])
+
+
 def test_a_field_that_the_schema_does_not_list_is_left_out_of_a_table(
     make: Callable[..., Loader], sandbox: Sandbox, tmp_path: Path
 ) -> None:

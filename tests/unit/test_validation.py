@@ -238,6 +238,16 @@ def test_skipping_is_warned_of_where_there_is_nothing_to_skip(
     assert warnings_of(settings) == ([line] if skips and not by_account else [])
 
 
+@pytest.mark.parametrize("activates", [True, False])
+@pytest.mark.parametrize("has_batches", [True, False])
+def test_versions_of_files_are_warned_of(*, activates: bool, has_batches: bool) -> None:
+    files = {"encoding": {"format": "jsonl"}, "storage": {"root": "file:///data"}}
+    settings = {"emit_activate_version_messages": activates}
+    lines = warnings_of(settings | ({"batch_config": files} if has_batches else {}))
+    assert len(lines) == (activates and has_batches)
+    assert all(line.startswith("`emit_activate_version_messages` does nothing") for line in lines)
+
+
 def test_a_setting_that_does_not_exist_is_warned_of_with_the_closest_name() -> None:
     assert warnings_of({"pagesize": 5, "wibble": 1}) == [
         "There is no setting `pagesize`, it is ignored; did you mean `page_size`?",
