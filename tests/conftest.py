@@ -23,6 +23,10 @@ settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 
 
+# Or else each of the hundreds of processes that tests start would compile the tap anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--chaos",

@@ -116,8 +116,6 @@ class Project:
             for name, value in os.environ.items()
             if not name.startswith(("MELTANO_", "TAP_ANALYTICS_", "TARGET_"))
         }
-        # Otherwise everything would be compiled in each run.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         environment |= {"MELTANO_HUB_URL": "http://127.0.0.1:9"} | dict(variables or {})
         done = subprocess.run(
             [find_uv_bin(), *MELTANO, "meltano", *arguments],
