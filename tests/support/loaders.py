@@ -90,12 +90,7 @@ class Loader(ABC):
         """Variables that are added to those of this process."""
         overrides = self.folder / "overrides.txt"
         overrides.write_text("\n".join(self.overrides))
-        return {
-            "UV_OVERRIDE": str(overrides),
-            "UV_COMPILE_BYTECODE": "1",
-            # uv does not compile for `run`, and a large loader takes three times as long to start.
-            "PYTHONDONTWRITEBYTECODE": "",
-        }
+        return {"UV_OVERRIDE": str(overrides), "UV_COMPILE_BYTECODE": "1"}
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
