@@ -47,6 +47,9 @@ Page = tuple[str, str, str, str]
 GIVEN_UP = "3 listings in a row have failed"
 
 
+pytestmark = pytest.mark.slow
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     first, step = next(
         numbers for word, numbers in SEEDS.items() if word in metafunc.function.__name__

@@ -60,6 +60,7 @@ def interrupted(api: ScriptedApi, folder: Path, number: signal.Signals) -> Run:
     return Run(process.returncode, output, log.decode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_sync_that_a_signal_ends_near_its_end_repeats_next_to_nothing(
     api: ScriptedApi, run_tap: RunTap, tmp_path: Path, number: signal.Signals

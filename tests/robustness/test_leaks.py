@@ -442,6 +442,7 @@ def run_with_logging_config(folder: Path, level: str) -> dict[str, str]:
     return {**logs, "stderr": done.stderr.decode()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 def test_no_logging_configuration_makes_the_log_tell_credentials(
     tmp_path: Path, level: str

@@ -49,7 +49,11 @@ def api() -> Iterator[ScriptedApi]:
         yield running
 
 
-@pytest.fixture(params=[True, False], ids=["ahead", "not ahead"], autouse=True)
+@pytest.fixture(
+    params=[True, pytest.param(False, marks=pytest.mark.slow)],
+    ids=["ahead", "not ahead"],
+    autouse=True,
+)
 def _is_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send requests ahead, or not."""
     send_ahead_on_loopback(monkeypatch)

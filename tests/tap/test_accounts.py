@@ -128,6 +128,7 @@ def size(value: object) -> int:
     return len(json.dumps(value, separators=(",", ":")))
 
 
+@pytest.mark.slow
 def test_the_state_takes_at_most_90_bytes_per_stream_and_account(run_tap: RunTap) -> None:
     with Sandbox(rows=300) as sandbox:
         run = run_tap(only("creator", sandbox, content_by_account=True, page_size=100))
@@ -142,6 +143,7 @@ def test_the_state_takes_at_most_90_bytes_per_stream_and_account(run_tap: RunTap
     assert sum(sizes) < 20 * sizes[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", LISTINGS)
 def test_an_account_that_fails_keeps_its_bookmark_and_only_that_one(
     run_tap: RunTap, sandbox: Sandbox, stream: str
@@ -259,6 +261,7 @@ def versions(sandbox: Sandbox) -> dict[str, str]:
     return {account["id"]: account["updated_at"] for account in sandbox.data["accounts"]}
 
 
+@pytest.mark.slow
 def test_a_live_service_is_asked_for_what_it_has_synced_since(run_tap: RunTap) -> None:
     with Sandbox(rows=92, live=True) as sandbox:
         config = only("creator", sandbox, content_by_account=True, skip_unsynced_accounts=True)

@@ -167,6 +167,7 @@ def test_all_that_is_served_arrives_once(
     assert not mentions(run.warnings, "does not list")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("live", [False, True])
 def test_the_next_sync_emits_what_has_changed(run_tap: RunTap, *, live: bool) -> None:
     with Sandbox(rows=30, live=live) as sandbox:
@@ -299,6 +300,7 @@ def test_one_object_is_no_listing_for_other_streams(run_tap: RunTap, sandbox: Sa
 # Other ways to sync
 
 
+@pytest.mark.slow
 def test_a_full_table_is_activated(run_tap: RunTap, sandbox: Sandbox) -> None:
     config = every(sandbox, emit_activate_version_messages=True)
     further = (*FURTHER_EXPERIENCE_STREAMS, *FURTHER_CREATOR_STREAMS)
@@ -341,6 +343,7 @@ def test_the_connection_test_asks_each_for_a_record(run_tap: RunTap, sandbox: Sa
     assert "audience: 1 record arrived" in lines
 
 
+@pytest.mark.slow
 def test_one_bad_account_of_a_further_stream_is_named_and_keeps_its_bookmark(
     run_tap: RunTap, sandbox: Sandbox
 ) -> None:
@@ -361,6 +364,7 @@ def test_one_bad_account_of_a_further_stream_is_named_and_keeps_its_bookmark(
     assert all(after[account] > before[account] for account in before.keys() - {failing})
 
 
+@pytest.mark.slow
 def test_unsynced_accounts_are_skipped(run_tap: RunTap) -> None:
     with Sandbox(rows=46, live=True) as sandbox:
         config = every(sandbox, skip_unsynced_accounts=True)

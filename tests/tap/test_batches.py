@@ -40,7 +40,9 @@ TOKEN = "batches-session-token"  # noqa: S105 - the same
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 each_encoding = pytest.mark.parametrize("encoding", [JSONL, PARQUET], ids=["jsonl", "parquet"])
-each_root = pytest.mark.parametrize("root", ["folder", "s3"], indirect=True)
+each_root = pytest.mark.parametrize(
+    "root", ["folder", pytest.param("s3", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture(scope="session")

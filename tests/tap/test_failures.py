@@ -548,6 +548,7 @@ def test_a_signal_ends_the_tap_with_the_bookmarks_of_the_accounts_that_have_been
     assert all(record["updated_at"] >= latest for record in again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_tap_while_the_target_reads_nothing(
     sandbox: Sandbox, tmp_path: Path, number: signal.Signals

@@ -356,6 +356,7 @@ def interrupted(api: ScriptedApi, folder: Path, number: int, *options: str) -> R
     return Run(process.returncode, output, log.decode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_count_comes_if_the_sync_is_interrupted(
     api: ScriptedApi, tmp_path: Path, number: signal.Signals

@@ -95,6 +95,7 @@ faults = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=12,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -137,6 +138,7 @@ def test_the_messages_are_the_same_with_and_without_hints(
     assert json.dumps(outputs[0], default=str) == json.dumps(outputs[1], default=str)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_live", [False, True], ids=["quiet", "live"])
 def test_the_messages_per_account_are_the_same_with_and_without_hints(
     run_tap: RunTap, monkeypatch: pytest.MonkeyPatch, *, is_live: bool
@@ -163,6 +165,7 @@ def test_the_messages_per_account_are_the_same_with_and_without_hints(
 # Ahead of need
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_concurrent", [1, 3, 8])
 def test_no_more_requests_are_in_flight_than_allowed(
     run_tap: RunTap, sandbox: Sandbox, max_concurrent: int

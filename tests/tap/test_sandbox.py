@@ -629,6 +629,7 @@ def test_wrong_options_are_usage_errors(
 # The demonstration
 
 
+@pytest.mark.slow
 def test_the_demo_loads_all_that_there_is_and_then_what_has_changed(tmp_path: Path) -> None:
     first, second = (run("demo", "--to", "demo") for _ in range(2))
     assert (first.returncode, first.stderr) == (second.returncode, second.stderr) == (0, "")

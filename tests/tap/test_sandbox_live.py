@@ -27,6 +27,8 @@ ACCOUNTS, PROFILES = "/v1/accounts", "/v1/profiles"
 CONTENT, INCOME = "/v1/social/contents", "/v1/social/income/transactions"
 EVER = {"transaction_from_date": "1970-01-01", "transaction_to_date": "2099-12-31"}
 PRODUCTS = ("identity", "engagement", "income", "activity", "publish")
+pytestmark = pytest.mark.slow
+
 LISTINGS = {"engagement": CONTENT, "income": INCOME}
 LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
 

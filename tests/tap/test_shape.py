@@ -131,6 +131,7 @@ def test_an_object_whose_keys_are_ids_is_one_column_of_json_when_flattened(
     assert all(isinstance(json.loads(record["tags"]), dict) for record in flagged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [{}, FLAT, MAPS, {**MAPS, **FLAT}], ids=["plain", "flat", "mapped", "both"]
 )

@@ -178,6 +178,7 @@ def test_a_terminal_shows_how_far_it_has_come_and_then_the_log_alone(
     assert len(metrics) == 3 * len(STREAMS)
 
 
+@pytest.mark.slow
 def test_streams_by_account_have_a_bar_of_the_accounts(
     run_tap: RunTap, sandbox: Sandbox, terminal: Terminal, tmp_path: Path
 ) -> None:
@@ -202,6 +203,7 @@ def test_streams_by_account_have_a_bar_of_the_accounts(
     assert not ROWS.search(terminal.log)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "lines"), [(20, 24), (80, 5), (30, 2)])
 def test_the_rows_fit_into_the_terminal(
     sandbox: Sandbox, terminal: Terminal, tmp_path: Path, columns: int, lines: int
@@ -266,6 +268,7 @@ def test_a_signal_clears_the_rows_though_the_target_is_stuck(
     assert not ROWS.search(terminal.log)
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_tap_though_the_terminal_is_held_back(
     sandbox: Sandbox, terminal: Terminal, tmp_path: Path
 ) -> None:
