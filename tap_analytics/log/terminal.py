@@ -122,7 +122,8 @@ class RowsBelow:
 
     def _draw(self) -> bytes:
         """Draw the rows in the size that the terminal has now."""
-        with suppress(OSError):
+        # After the end somebody may have closed it, which is a ValueError.
+        with suppress(OSError, ValueError):
             size = os.get_terminal_size(self._terminal.fileno())
             # A full line would wrap, and a full screen scroll.
             width, height = (size.columns or 80) - 1, (size.lines or 24) - 1
