@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loaders import JSONL, STREAMS, TAP, Loader, expected, extract, full_table, tool
+from loaders import JSONL, STREAMS, Loader, expected, extract, full_table, tool
 from more_loaders import (
     OLD_PYTHON,
     S3CSV,
     BatchesClickHouse,
     ClickHouse,
     FlatCSV,
+    Marking,
     ParquetPostgres,
     ParquetViews,
     PipelineWisePostgres,
@@ -71,30 +72,21 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
 
 
 def two_days(folder: Path, wants: Mapping[str, object]) -> Iterator[Day]:
-    options: list[str] = ["--config", "config.json"]
+    state: dict[str, Any] | None = None
     held: dict[str, dict[str, dict[str, Any]]] = {stream: {} for stream in STREAMS}
     with Sandbox(rows=25) as sandbox:
         config = impatient(sandbox, content_by_account=True, **wants)
-        (folder / "config.json").write_text(json.dumps(config))
         for day in range(2):
             if day:
                 sandbox.advance()
-            messages = folder / f"{day}.jsonl"
-            with messages.open("wb") as output:
-                subprocess.run(
-                    [TAP, *options],
-                    stdout=output,
-                    check=True,
-                    cwd=folder,
-                    env=os.environ | {"TAP_ANALYTICS_LOGLEVEL": "ERROR"},
-                )
-            *_, last = (json.loads(line) for line in messages.read_bytes().splitlines())
-            (folder / "state.json").write_text(json.dumps(last["value"]))
-            options += ["--state", "state.json"] if not day else []
+            (folder / f"{day}").mkdir()
+            messages = extract(config, folder / f"{day}", state)
+            *_, last = messages.read_bytes().splitlines()
+            state = json.loads(last)["value"]
             for stream, records in held.items():
                 records.update((record["id"], record) for record in sandbox.data[stream])
             served = {stream: list(records.values()) for stream, records in held.items()}
-            yield Day(messages, last["value"], served)
+            yield Day(messages, state, served)
 
 
 @pytest.fixture
@@ -194,7 +186,7 @@ def test_a_record_deleted_on_the_server_is_deleted_or_marked_in_the_table(
     make: Callable[..., Loader],
     sandbox: Sandbox,
     tmp_path: Path,
-    kind: type[Snowflake | ClickHouse],
+    kind: type[Marking],
     settings: dict[str, object],
     is_marked: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import postgres
 import sandboxes
+import series
 from psycopg.types.json import set_json_loads
 from uv import find_uv_bin
 
@@ -383,10 +384,7 @@ def full_table(config: dict[str, Any], folder: Path, *streams: str) -> dict[str,
     catalog: dict[str, Any] = json.loads(
         subprocess.check_output([TAP, "--config", path, "--discover"], stderr=subprocess.DEVNULL)
     )
-    for entry in catalog["streams"]:
-        if entry["tap_stream_id"] in streams:
-            entry["replication_method"] = "FULL_TABLE"
-    return catalog
+    return series.full_table(catalog, *streams)
 
 
 def kinds_of(definition: dict[str, Any]) -> set[str]:

@@ -9,6 +9,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from abc import abstractmethod
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -363,7 +364,19 @@ class Stitch(Loader):
                         }
 
 
-class Snowflake(Loader):
+class Marking(Loader):
+    """A loader that can mark what is deleted."""
+
+    @abstractmethod
+    def whole_rows(self, stream: str) -> Iterator[dict[str, Any]]:
+        """Read a table, with the columns that the loader adds."""
+
+    def marked(self, stream: str) -> set[str]:
+        """Tell which records are marked as deleted, by `id`."""
+        return {row["id"] for row in self.whole_rows(stream) if row["_sdc_deleted_at"]}
+
+
+class Snowflake(Marking):
     """Upserts into Snowflake, or rather what stands in for it without an account."""
 
     requirements = ("meltanolabs-target-snowflake==0.20.4", "fakesnow==0.12.1")
@@ -393,14 +406,11 @@ class Snowflake(Loader):
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
-        for row in self._whole_rows(stream):
+        for row in self.whole_rows(stream):
             yield {name: value for name, value in row.items() if not name.startswith("_sdc_")}
 
-    def marked(self, stream: str) -> set[str]:
-        """Tell which records are marked as deleted, by `id`."""
-        return {row["id"] for row in self._whole_rows(stream) if row["_sdc_deleted_at"]}
-
-    def _whole_rows(self, stream: str) -> Iterator[dict[str, Any]]:
+    @override
+    def whole_rows(self, stream: str) -> Iterator[dict[str, Any]]:
         with duckdb.connect(str(self.folder / "ANALYTICS.db"), read_only=True) as connection:
             found = connection.execute(f'SELECT * FROM "RAW"."{stream.upper()}"')  # noqa: S608
             kinds = {column[0].lower(): str(column[1]) for column in found.description or ()}
@@ -411,7 +421,7 @@ class Snowflake(Loader):
                 }
 
 
-class ClickHouse(Loader):
+class ClickHouse(Marking):
     """Appends to ClickHouse tables whose engine keeps the last row of each key."""
 
     requirements = ("shaped-target-clickhouse==0.2.5", "setuptools<81")
@@ -460,17 +470,14 @@ class ClickHouse(Loader):
 
     @override
     def rows(self, stream: str) -> Iterator[dict[str, Any]]:
-        for row in self._whole_rows(stream):
+        for row in self.whole_rows(stream):
             yield {
                 name: self._value(definition, row[name])
                 for name, definition in SCHEMAS[stream].items()
             }
 
-    def marked(self, stream: str) -> set[str]:
-        """Tell which records are marked as deleted, by `id`."""
-        return {row["id"] for row in self._whole_rows(stream) if row["_sdc_deleted_at"]}
-
-    def _whole_rows(self, stream: str) -> Iterator[dict[str, Any]]:
+    @override
+    def whole_rows(self, stream: str) -> Iterator[dict[str, Any]]:
         query = f'SELECT * FROM "{stream}" FINAL'.encode()  # noqa: S608 - a known name
         with urlopen(f"http://127.0.0.1:{self._port}/", query) as answer:
             yield from map(loads, answer.read().decode().splitlines())
