@@ -243,9 +243,10 @@ def test_skipping_is_warned_of_where_there_is_nothing_to_skip(
 def test_versions_of_files_are_warned_of(*, activates: bool, has_batches: bool) -> None:
     files = {"encoding": {"format": "jsonl"}, "storage": {"root": "file:///data"}}
     settings = {"emit_activate_version_messages": activates}
+    # The SDK adds `batch_config` to the settings only when the tap runs.
     lines = warnings_of(settings | ({"batch_config": files} if has_batches else {}))
-    assert len(lines) == (activates and has_batches)
-    assert all(line.startswith("`emit_activate_version_messages` does nothing") for line in lines)
+    said = [line for line in lines if "`emit_activate_version_messages` does nothing" in line]
+    assert len(said) == (activates and has_batches)
 
 
 def test_a_setting_that_does_not_exist_is_warned_of_with_the_closest_name() -> None:
