@@ -422,6 +422,27 @@ def test_lines_of_other_threads_come_whole_and_in_order(
     assert len(lines) == 800
 
 
+def test_rows_that_are_drawn_after_the_end_need_no_terminal(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses, may_go_on = threading.Semaphore(0), threading.Event()
+
+    def pause(_: float) -> None:
+        pauses.release()
+        may_go_on.wait(DEADLINE)
+
+    monkeypatch.setattr("tap_analytics.log.terminal.sleep", pause)
+    monkeypatch.setattr("tap_analytics.log.terminal.TICKS", 1)
+    with open(terminal.device, "w", closefd=False) as output, RowsBelow(output, Counting()):
+        assert pauses.acquire(timeout=DEADLINE)
+        (drawer,) = [thread for thread in threading.enumerate() if thread.name == "rows"]
+    assert output.closed
+    # pytest makes an error of an exception in a thread.
+    may_go_on.set()
+    drawer.join(DEADLINE)
+    assert not drawer.is_alive()
+
+
 def test_what_a_target_writes_to_the_terminal_replaces_the_rows(terminal: Terminal) -> None:
     drawing = Counting()
     with open(terminal.device, "w", closefd=False) as output, RowsBelow(output, drawing):
