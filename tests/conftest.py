@@ -23,7 +23,7 @@ settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 
 
-# Or else each of the hundreds of processes that tests start would compile the tap anew.
+# Tests start hundreds of processes. Without bytecode each would compile the tap.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 

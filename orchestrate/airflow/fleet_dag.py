@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
     catchup=False,
     max_active_runs=1,
     max_active_tasks=1024,  # The pool says how many customers there are at a time.
-    # Longer than the five minutes for which Meltano's lock outlives a host.
+    # The delay is longer than the five minutes for which Meltano's lock outlives a host.
     default_args={"retries": 2, "retry_delay": timedelta(minutes=6)},
 )
 def fleet() -> None:

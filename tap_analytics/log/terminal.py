@@ -122,7 +122,7 @@ class RowsBelow:
 
     def _draw(self) -> bytes:
         """Draw the rows in the size that the terminal has now."""
-        # After the end somebody may have closed it, which is a ValueError.
+        # The terminal may be closed after the end. That is a ValueError.
         with suppress(OSError, ValueError):
             size = os.get_terminal_size(self._terminal.fileno())
             # A full line would wrap, and a full screen scroll.

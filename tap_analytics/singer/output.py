@@ -64,7 +64,7 @@ class StreamOutput:
 
             self._batches = Batches(stream.tap_name, batch_config, schemas)
             schemas = self._batches.schemas
-        # Files hold no versions. A loader that deletes the others would delete all of theirs.
+        # Records in files have no version. A loader that deletes other versions would delete them.
         elif stream.replication_method == "FULL_TABLE" and stream.emit_activate_version_messages:
             self.version = stream.full_table_version
         self._open_shapes()

@@ -81,7 +81,7 @@ def make_definition(about: dict[str, Any], project: dict[str, Any]) -> dict[str,
     definition = {
         **make_plugin(about),
         "description": "In-app experiences, and creators' accounts, content and income",
-        # The Hub has one field for two services.
+        # The Hub takes one address, and the tap has two services.
         "domain_url": "https://www.appcues.com",
         "executable": about["name"],
         "keywords": ["api", "meltano_sdk"],
