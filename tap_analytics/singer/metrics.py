@@ -36,7 +36,7 @@ class StreamMetrics:
         self._measured = records, self._open.enter_context(self._stream.get_sync_timer())
 
     def end(self, *, has_failed: bool) -> None:
-        """Log what has been measured, and note whether the stream has failed. The first call counts.
+        """Log what has been measured, and note whether the stream has failed. Only once.
 
         Args:
             has_failed: Whether the stream is not, or not wholly, synced.
